@@ -1,0 +1,425 @@
+//! A member of a consumer group, polled on a thread of its own (research: a callback that blocks on an async worker
+//! deadlocks). It fetches, commits what it is told, and tells what the group does to it; it decides nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, Message, Offset, TopicPartitionList,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+};
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    Settings, SettingsError,
+    assignment::{AssignmentId, Assignments},
+    context,
+    reader::is_passing,
+};
+
+/// How long a question to the brokers may take while the group rebalances.
+const ASK: Duration = Duration::from_secs(10);
+/// How long the thread waits for a record before it looks for commands.
+const POLL: Duration = Duration::from_millis(10);
+/// Most records handed over at a time.
+const BATCH: usize = 512;
+/// Records handed over and not yet taken in, beyond which nothing more is fetched.
+const MAX_OUTSTANDING: usize = 8_192;
+
+/// How a member behaves.
+#[derive(Clone, Debug)]
+pub struct GroupOptions {
+    /// The consumer group.
+    pub group: String,
+    /// The topics to read.
+    pub topics: Vec<String>,
+    /// How often offsets are committed; each commit also proves that the member is still one.
+    pub commit_every: Duration,
+    /// How long the group waits for what is in flight when it takes a partition away.
+    pub drain: Duration,
+}
+
+/// A partition that was given to this member.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// Names this assignment; another one of the same partition has another id.
+    pub id: AssignmentId,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset to read.
+    pub start: i64,
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The assignment it was fetched under.
+    pub id: AssignmentId,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key; empty if it has none.
+    pub key: Bytes,
+    /// Its value; none is a tombstone.
+    pub value: Option<Bytes>,
+}
+
+/// What happens to a member.
+#[derive(Debug)]
+pub enum GroupEvent {
+    /// Partitions were given to it. They stay paused until [`Member::resume`].
+    Assigned(Vec<Assigned>),
+    /// Partitions are taken away. Answer on `done` once nothing of them is in flight; their offsets are committed then.
+    Revoking {
+        /// Which.
+        ids: Vec<AssignmentId>,
+        /// They belong to someone else already: nothing can be committed.
+        lost: bool,
+        /// The rendezvous.
+        done: mpsc::SyncSender<()>,
+    },
+    /// Records, in the order of each partition.
+    Records(Vec<Fetched>),
+    /// The coordinator confirmed our membership and these assignments, by a commit begun at `since`.
+    Confirmed {
+        /// Which.
+        ids: Vec<AssignmentId>,
+        /// When the question was asked.
+        since: Instant,
+    },
+    /// The member cannot go on; the text says why.
+    Failed(String),
+}
+
+enum Command {
+    Pause(AssignmentId),
+    Resume(AssignmentId),
+    Store(AssignmentId, i64),
+    Leave,
+}
+
+/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called.
+pub struct Member {
+    commands: mpsc::Sender<Command>,
+    outstanding: Arc<AtomicUsize>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Member {
+    /// Joins the group. `report` is called on the member's thread.
+    ///
+    /// # Errors
+    /// Where the settings make no client.
+    pub fn join(
+        settings: &Settings,
+        options: GroupOptions,
+        report: impl Fn(GroupEvent) + Send + Sync + 'static,
+    ) -> Result<Self, SettingsError> {
+        let config = settings.consumer_config(&options.group)?;
+        let (commands, inbox) = mpsc::channel();
+        let context = Context {
+            report: Box::new(report),
+            assignments: Mutex::new(Assignments::default()),
+            inbox: Mutex::new(inbox),
+            drain: options.drain,
+        };
+        let consumer: BaseConsumer<Context> =
+            BaseConsumer::from_config_and_context(&config, context).map_err(SettingsError::Client)?;
+        let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(SettingsError::Client)?;
+        let outstanding = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&outstanding);
+        let thread = std::thread::Builder::new()
+            .name("kafka-member".into())
+            .spawn(move || Loop { consumer, options, outstanding: count }.run())
+            .map_err(|e| SettingsError::Client(KafkaError::ClientCreation(e.to_string())))?;
+        Ok(Self { commands, outstanding, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Fetch nothing more of the partition for now.
+    pub fn pause(&self, id: AssignmentId) {
+        self.tell(Command::Pause(id));
+    }
+
+    /// Fetch again.
+    pub fn resume(&self, id: AssignmentId) {
+        self.tell(Command::Resume(id));
+    }
+
+    /// Everything before `offset` is settled and may be committed. `offset` is the next one to read, not the last one read.
+    pub fn store(&self, id: AssignmentId, offset: i64) {
+        self.tell(Command::Store(id, offset));
+    }
+
+    /// `records` of the handed-over records were taken in.
+    pub fn taken(&self, records: usize) {
+        self.outstanding.fetch_sub(records, Ordering::Relaxed);
+    }
+
+    /// Commits and leaves the group. Blocking, for as long as a drain and a commit may take; the events go on meanwhile.
+    pub fn leave(&self) {
+        self.tell(Command::Leave);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            error!("the consumer's thread panicked");
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            warn!("the consumer's thread is gone");
+        }
+    }
+}
+
+struct Context {
+    report: Box<dyn Fn(GroupEvent) + Send + Sync>,
+    assignments: Mutex<Assignments>,
+    inbox: Mutex<mpsc::Receiver<Command>>,
+    drain: Duration,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(%error, reason, "kafka consumer reports a problem");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.set_starts(consumer, list),
+            Rebalance::Revoke(list) => self.give_back(consumer, list),
+            Rebalance::Error(error) => warn!(%error, "group cannot rebalance"),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            self.take_over(consumer, list);
+        }
+    }
+}
+
+impl Context {
+    /// Puts explicit offsets into the assignment: the committed one, or the beginning of a partition never read. Without
+    /// this, `auto.offset.reset` would decide, and it must not: a committed offset that is gone has to stop us.
+    fn set_starts(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        if list.count() == 0 {
+            return;
+        }
+        let committed = loop {
+            match consumer.committed_offsets(list.clone(), ASK) {
+                Ok(committed) => break committed,
+                Err(error) => warn!(%error, "committed offsets cannot be read, asking again"),
+            }
+        };
+        for mut element in list.elements() {
+            let found = committed.find_partition(element.topic(), element.partition()).map(|e| e.offset());
+            let start = match found {
+                Some(Offset::Offset(offset)) => offset,
+                _ => beginning(consumer, element.topic(), element.partition()),
+            };
+            if let Err(error) = element.set_offset(Offset::Offset(start)) {
+                (self.report)(GroupEvent::Failed(format!("a start offset cannot be set: {error}")));
+            }
+        }
+    }
+
+    fn take_over(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        if let Err(error) = consumer.pause(list) {
+            (self.report)(GroupEvent::Failed(format!("partitions cannot be paused: {error}")));
+        }
+        let mut assignments = self.assignments.lock();
+        let assigned: Vec<Assigned> = list
+            .elements()
+            .iter()
+            .map(|e| assignments.add(e.topic(), e.partition(), e.offset().to_raw().unwrap_or(0)))
+            .collect();
+        drop(assignments);
+        if !assigned.is_empty() {
+            info!(partitions = assigned.len(), "partitions assigned");
+            (self.report)(GroupEvent::Assigned(assigned));
+        }
+    }
+
+    /// The rendezvous: the engine lets what is in flight end, then the offsets are committed, then the partitions go.
+    fn give_back(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let lost = consumer.assignment_lost();
+        let ids = self.assignments.lock().ids(list);
+        if ids.is_empty() {
+            return;
+        }
+        let (done, wait) = mpsc::sync_channel(1);
+        (self.report)(GroupEvent::Revoking { ids: ids.clone(), lost, done });
+        if !lost && wait.recv_timeout(self.drain).is_err() {
+            warn!("requests are still in flight for partitions that are taken away");
+        }
+        self.obey(consumer);
+        let offsets = self.assignments.lock().offsets(&ids);
+        if !lost
+            && offsets.count() > 0
+            && let Err(error) = consumer.commit(&offsets, CommitMode::Sync)
+        {
+            warn!(%error, "offsets of revoked partitions were not committed, their events are looked up again");
+        }
+        self.assignments.lock().remove(&ids);
+        info!(partitions = ids.len(), lost, "partitions revoked");
+    }
+
+    /// Carries out the commands that wait. Returns whether one of them was to leave.
+    fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
+        let inbox = self.inbox.lock();
+        let mut leave = false;
+        while let Ok(command) = inbox.try_recv() {
+            let result = match command {
+                Command::Pause(id) => self.with_list(id, |list| consumer.pause(list)),
+                Command::Resume(id) => self.with_list(id, |list| consumer.resume(list)),
+                Command::Store(id, offset) => {
+                    self.assignments.lock().store(id, offset);
+                    Ok(())
+                }
+                Command::Leave => {
+                    leave = true;
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                (self.report)(GroupEvent::Failed(format!(
+                    "a partition cannot be paused or resumed: {error}"
+                )));
+            }
+        }
+        leave
+    }
+
+    fn with_list(
+        &self,
+        id: AssignmentId,
+        act: impl FnOnce(&TopicPartitionList) -> KafkaResult<()>,
+    ) -> KafkaResult<()> {
+        match self.assignments.lock().list(id) {
+            Some(list) => act(&list),
+            None => Ok(()), // revoked meanwhile
+        }
+    }
+
+    /// Commits what is settled of every assignment, changed or not: the answer renews the lease.
+    ///
+    /// Synchronously, for a round trip: the client tells nobody of the end of an asynchronous commit.
+    fn commit(&self, consumer: &BaseConsumer<Self>) {
+        let (ids, offsets) = self.assignments.lock().all();
+        if ids.is_empty() {
+            return;
+        }
+        let since = Instant::now();
+        match consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => (self.report)(GroupEvent::Confirmed { ids, since }),
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress) => {
+                debug!("offsets are committed after the rebalance");
+            }
+            Err(error) => warn!(%error, "offsets were not committed"),
+        }
+    }
+}
+
+fn beginning(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> i64 {
+    loop {
+        match consumer.fetch_watermarks(topic, partition, ASK) {
+            Ok((low, _)) => return low,
+            Err(error) => {
+                warn!(%error, topic, partition, "start of the partition is not known, asking again")
+            }
+        }
+    }
+}
+
+struct Loop {
+    consumer: BaseConsumer<Context>,
+    options: GroupOptions,
+    outstanding: Arc<AtomicUsize>,
+}
+
+impl Loop {
+    fn run(self) {
+        let mut last_commit = Instant::now();
+        let mut seen = 0;
+        loop {
+            let leave = self.consumer.context().obey(&self.consumer);
+            let assignments = self.consumer.context().assignments.lock().generation();
+            // A new assignment has no lease before its first commit is confirmed.
+            if leave || assignments != seen || last_commit.elapsed() >= self.options.commit_every {
+                seen = assignments;
+                last_commit = Instant::now();
+                self.consumer.context().commit(&self.consumer);
+            }
+            if leave {
+                break;
+            }
+            self.fetch();
+        }
+        // Unsubscribing revokes: the rendezvous above drains and commits.
+        self.consumer.unsubscribe();
+        let end = Instant::now() + self.options.drain + ASK;
+        while !self.consumer.context().assignments.lock().is_empty() && Instant::now() < end {
+            if let Some(Err(error)) = self.consumer.poll(POLL).map(|m| m.map(|_| ())) {
+                warn!(%error, "while leaving the group");
+            }
+        }
+    }
+
+    fn fetch(&self) {
+        if self.outstanding.load(Ordering::Relaxed) > MAX_OUTSTANDING {
+            std::thread::sleep(POLL);
+            return;
+        }
+        let mut batch = Vec::new();
+        let mut timeout = POLL;
+        while let Some(polled) = self.consumer.poll(timeout) {
+            timeout = Duration::ZERO;
+            match polled {
+                Ok(message) => batch.extend(self.take(&message)),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    (self.consumer.context().report)(GroupEvent::Failed(error.to_string()));
+                    std::thread::sleep(self.options.commit_every);
+                }
+            }
+            if batch.len() >= BATCH {
+                break;
+            }
+        }
+        if !batch.is_empty() {
+            tracing::trace!(records = batch.len(), "records fetched");
+            self.outstanding.fetch_add(batch.len(), Ordering::Relaxed);
+            (self.consumer.context().report)(GroupEvent::Records(batch));
+        }
+    }
+
+    fn take(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<Fetched> {
+        let id = self.consumer.context().assignments.lock().id(message.topic(), message.partition())?;
+        Some(Fetched {
+            id,
+            offset: message.offset(),
+            key: message.key().map_or_else(Bytes::new, Bytes::copy_from_slice),
+            value: message.payload().map(Bytes::copy_from_slice),
+        })
+    }
+}
