@@ -1,0 +1,114 @@
+//! What goes into the core, and what comes out of it.
+
+use std::sync::Arc;
+
+use crate::{
+    outcome::{Answer, Intent, Outcome, Reason, Status},
+    posting::Ticket,
+    window::PartitionId,
+};
+
+/// A decision for the caller to carry out. Each names the [`Input`] that reports back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the ledger about the posting and its entity → [`Input::Known`].
+    Consult(Ticket),
+    /// Make the Intent durable → [`Input::IntentDurable`] or [`Input::IntentFailed`].
+    WriteIntent(Ticket, Intent),
+    /// Send the request, giving up after `timeout_ms` → [`Input::Answered`].
+    Send {
+        /// The posting.
+        ticket: Ticket,
+        /// 1 for the first attempt.
+        attempt: u32,
+        /// The hard deadline of the request, in milliseconds from now.
+        timeout_ms: u64,
+    },
+    /// Read the document by its external id → [`Input::ReadBack`].
+    ReadBack {
+        /// The posting.
+        ticket: Ticket,
+        /// The hard deadline of the request, in milliseconds from now.
+        timeout_ms: u64,
+    },
+    /// Write the dead letter, with the record's original bytes → [`Input::DeadLettered`].
+    DeadLetter(Ticket, Reason),
+    /// Make the outcome durable → [`Input::OutcomeDurable`].
+    WriteOutcome(Ticket, Outcome),
+    /// The posting is over; `duplicate_of` tells the outcome that an earlier record of the same event had.
+    Done {
+        /// The posting; its ticket is stale from here on.
+        ticket: Ticket,
+        /// Set when nothing was done because the ledger had an outcome.
+        duplicate_of: Option<Status>,
+    },
+    /// Everything before `offset` is settled: it may be committed.
+    StoreOffset {
+        /// The partition.
+        partition: PartitionId,
+        /// The offset of the next record to read.
+        offset: i64,
+    },
+    /// Fetch no more records of the partition: its window is full.
+    Pause(PartitionId),
+    /// Fetch again.
+    Resume(PartitionId),
+}
+
+/// A fact for the core. Facts about a posting that is gone are ignored.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// What the ledger knows.
+    Known {
+        /// The posting asked about.
+        ticket: Ticket,
+        /// Its record in the ledger.
+        prior: Prior,
+        /// The newest source version applied to its entity on its route.
+        last_version: Option<i64>,
+    },
+    /// The Intent is durable.
+    IntentDurable(Ticket),
+    /// The Intent could not be made durable (disk full): nothing may be sent.
+    IntentFailed(Ticket),
+    /// The target answered, or did not.
+    Answered(Ticket, Answer),
+    /// What reading the target showed.
+    ReadBack(Ticket, ReadBack),
+    /// The dead letter is acknowledged by the brokers.
+    DeadLettered(Ticket),
+    /// The outcome is acknowledged by the brokers and in the local ledger.
+    OutcomeDurable(Ticket),
+}
+
+/// The ledger's record of a posting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prior {
+    /// It has none.
+    None,
+    /// An attempt was intended; how it ended is not known.
+    Intent(Intent),
+    /// It is over.
+    Outcome(Outcome),
+}
+
+/// What reading the target by the external id showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// The document is there and says what the posting says.
+    Matches {
+        /// The target's identifier of it.
+        document: Option<Arc<str>>,
+    },
+    /// The document is there and says something else.
+    Differs {
+        /// The target's identifier of it.
+        document: Option<Arc<str>>,
+    },
+    /// There is none.
+    Absent,
+    /// There is more than one.
+    Several,
+    /// The look itself failed.
+    Failed(Answer),
+}

@@ -1,0 +1,66 @@
+//! The limits of a connection, and who waits for them.
+
+use std::collections::VecDeque;
+
+use crate::{posting::Ticket, time::Now};
+
+/// A tenant's connection, numbered densely by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most requests in flight at a time.
+    pub concurrency: usize,
+    /// Most milliseconds one request may take.
+    pub timeout_ms: u64,
+}
+
+/// A connection's queues. A posting passes `staging` → (Intent) → `ready` → (slot) → in flight.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) limits: ConnectionLimits,
+    /// Heads of lanes that wait until their Intent may be written.
+    pub(crate) staging: VecDeque<Ticket>,
+    /// Postings whose Intent is being written or waits in `ready`.
+    pub(crate) staged: usize,
+    /// Postings with a durable Intent (or a read-back to make) that wait for a slot.
+    pub(crate) ready: VecDeque<Ticket>,
+    /// Requests in flight.
+    pub(crate) in_flight: usize,
+    /// Nothing is sent before this moment (monotonic milliseconds).
+    pub(crate) blocked_until: u64,
+    /// Refusals for the whole connection in a row.
+    pub(crate) refusals: u32,
+}
+
+impl Connection {
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            staging: VecDeque::new(),
+            staged: 0,
+            ready: VecDeque::new(),
+            in_flight: 0,
+            blocked_until: 0,
+            refusals: 0,
+        }
+    }
+
+    /// Intents are written this far ahead of the free slots, so that a slot never waits for the disk, and no further,
+    /// so that few postings are left unresolved by a crash.
+    pub(crate) fn may_stage(&self) -> bool {
+        self.staged < self.limits.concurrency
+    }
+
+    /// Whether a request may leave now.
+    pub(crate) fn may_send(&self, now: Now) -> bool {
+        self.in_flight < self.limits.concurrency && now.mono >= self.blocked_until
+    }
+
+    /// Holds the connection back until `until`. An earlier, longer hold stays.
+    pub(crate) fn block(&mut self, until: u64) {
+        self.blocked_until = self.blocked_until.max(until);
+    }
+}

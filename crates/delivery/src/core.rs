@@ -1,0 +1,286 @@
+//! The core itself: its state and the calls that change it. How one posting moves on is in [`flow`].
+
+mod flow;
+mod timer;
+
+use ahash::AHashMap;
+
+use crate::{
+    action::{Action, Input},
+    connection::{Connection, ConnectionId, ConnectionLimits},
+    lane::{Lanes, Place},
+    posting::{NewPosting, Posting, Stage, Ticket},
+    time::Now,
+    window::{PartitionId, Window},
+};
+use timer::{Timers, Wake};
+
+/// How a core behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreOptions {
+    /// The incarnation of this process: an Intent with another epoch is some other process's.
+    pub epoch: u64,
+    /// Most records of one partition between its committed offset and the newest one fetched.
+    pub window: usize,
+    /// How far the clocks of two machines may differ, milliseconds.
+    pub clock_skew_ms: u64,
+}
+
+/// How full a core is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Postings that are not over.
+    pub postings: usize,
+    /// Lanes with something in them.
+    pub lanes: usize,
+    /// Requests in flight.
+    pub in_flight: usize,
+}
+
+#[derive(Debug)]
+struct Partition {
+    window: Window,
+    /// Until when this process may send for the partition, monotonic milliseconds.
+    lease_until: u64,
+    /// Postings that wait for nothing but the lease: to write their Intent, or to be sent.
+    unleased: Vec<Ticket>,
+    draining: bool,
+    paused: bool,
+}
+
+impl Partition {
+    fn may_send(&self, now: Now) -> bool {
+        !self.draining && now.mono < self.lease_until
+    }
+}
+
+/// Decides for all partitions that one process owns. See the crate's documentation.
+#[derive(Debug)]
+pub struct Core {
+    options: CoreOptions,
+    partitions: AHashMap<PartitionId, Partition>,
+    connections: AHashMap<ConnectionId, Connection>,
+    lanes: Lanes,
+    postings: slab::Slab<Posting>,
+    /// Requests still in flight for partitions that were revoked: they keep their slot until answered.
+    orphans: AHashMap<Ticket, ConnectionId>,
+    timers: Timers,
+    actions: Vec<Action>,
+    serial: u32,
+}
+
+impl Core {
+    /// A core that owns nothing yet.
+    pub fn new(options: CoreOptions) -> Self {
+        Self {
+            options,
+            partitions: AHashMap::new(),
+            connections: AHashMap::new(),
+            lanes: Lanes::default(),
+            postings: slab::Slab::new(),
+            orphans: AHashMap::new(),
+            timers: Timers::default(),
+            actions: Vec::new(),
+            serial: 0,
+        }
+    }
+
+    /// Makes a connection known, or changes its limits; call [`Core::tick`] soon. A posting needs its connection known.
+    pub fn connect(&mut self, id: ConnectionId, limits: ConnectionLimits) {
+        if let Some(known) = self.connections.get_mut(&id) {
+            known.limits = limits;
+            self.timers.set(0, Wake::Connection(id)); // more may fit now
+        } else {
+            self.connections.insert(id, Connection::new(limits));
+        }
+    }
+
+    /// The partition is ours; its next record has `next_offset` or more. It needs a lease before anything is sent.
+    /// No ledger write of an earlier ownership may be under way any more: what is consulted from now on must be the truth.
+    pub fn assign(&mut self, partition: PartitionId, next_offset: i64) {
+        self.partitions.insert(
+            partition,
+            Partition {
+                window: Window::new(next_offset),
+                lease_until: 0,
+                unleased: Vec::new(),
+                draining: false,
+                paused: false,
+            },
+        );
+    }
+
+    /// The brokers confirmed our ownership: we may send for the partition until `until` (monotonic milliseconds).
+    pub fn renew_lease(&mut self, partition: PartitionId, until: u64, now: Now) {
+        let Some(state) = self.partitions.get_mut(&partition) else { return };
+        state.lease_until = state.lease_until.max(until);
+        for ticket in std::mem::take(&mut state.unleased) {
+            match self.posting(ticket).map(|p| p.stage) {
+                Some(Stage::Staging) => self.stage(ticket, now),
+                _ => self.enqueue_ready(ticket, now),
+            }
+        }
+    }
+
+    /// The partition is about to be taken away: start nothing more for it, let what is in flight end.
+    pub fn drain(&mut self, partition: PartitionId) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.draining = true;
+        }
+    }
+
+    /// Postings of the partition that have a request in flight or an end being written.
+    pub fn unsettled(&self, partition: PartitionId) -> usize {
+        let busy = |s: Stage| matches!(s, Stage::InFlight | Stage::DeadLettering | Stage::Settling);
+        self.postings.iter().filter(|(_, p)| p.partition == partition && busy(p.stage)).count()
+    }
+
+    /// The partition is gone. Everything about it is forgotten; what it had in flight is the next owner's to resolve.
+    pub fn revoke(&mut self, partition: PartitionId, now: Now) {
+        self.partitions.remove(&partition);
+        self.lanes.forget(partition);
+        let gone: Vec<usize> =
+            self.postings.iter().filter(|(_, p)| p.partition == partition).map(|(slot, _)| slot).collect();
+        for slot in gone {
+            let posting = self.postings.remove(slot);
+            let connection = posting.new.connection;
+            let ticket = Ticket { slot: slot as u32, serial: posting.serial };
+            if posting.stage == Stage::InFlight {
+                self.orphans.insert(ticket, connection);
+            } else if matches!(posting.stage, Stage::Intending | Stage::Ready)
+                && let Some(connection) = self.connections.get_mut(&connection)
+            {
+                connection.staged -= 1;
+            }
+        }
+        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.pump(id, now));
+    }
+
+    /// A record arrived. `postings` are what it asks for, one for each route; none means there is nothing to do.
+    /// `tickets` receives one ticket for each posting. Returns false, and does nothing, for a record seen before
+    /// or of a partition that is not ours.
+    pub fn admit(
+        &mut self,
+        partition: PartitionId,
+        offset: i64,
+        postings: &[NewPosting],
+        tickets: &mut Vec<Ticket>,
+    ) -> bool {
+        if !self.open_record(partition, offset, postings.len() as u32) {
+            return false;
+        }
+        for new in postings {
+            let ticket = self.insert(*new, partition, offset);
+            tickets.push(ticket);
+        }
+        true
+    }
+
+    /// A record arrived that cannot be read. It holds the prefix until [`Core::release`], once its dead letter is safe.
+    pub fn hold(&mut self, partition: PartitionId, offset: i64) -> bool {
+        self.open_record(partition, offset, 1)
+    }
+
+    /// The dead letter of a held record is acknowledged. Call it once, and not for a record held before a revoke.
+    pub fn release(&mut self, partition: PartitionId, offset: i64) {
+        self.settle_offset(partition, offset);
+    }
+
+    /// Whether the partition's window is full, so that nothing more is to be fetched.
+    pub fn is_paused(&self, partition: PartitionId) -> bool {
+        self.partitions.get(&partition).is_some_and(|p| p.paused)
+    }
+
+    /// Takes a fact and decides.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        flow::step(self, input, now);
+    }
+
+    /// Wakes what waited for a moment that has come.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(wake) = self.timers.due(now.mono) {
+            match wake {
+                Wake::Posting(ticket) => flow::wake(self, ticket, now),
+                Wake::Connection(id) => self.pump(id, now),
+            }
+        }
+    }
+
+    /// When [`Core::tick`] is needed next, monotonic milliseconds.
+    pub fn next_wake(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// Hands out the decisions made since the last call, in order.
+    pub fn drain_actions(&mut self) -> std::vec::Drain<'_, Action> {
+        self.actions.drain(..)
+    }
+
+    /// How full the core is.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            postings: self.postings.len(),
+            lanes: self.lanes.len(),
+            in_flight: self.connections.values().map(|c| c.in_flight).sum(),
+        }
+    }
+
+    fn open_record(&mut self, partition: PartitionId, offset: i64, pending: u32) -> bool {
+        let limit = self.options.window;
+        let Some(state) = self.partitions.get_mut(&partition) else { return false };
+        if !state.window.is_new(offset) {
+            return false;
+        }
+        if let Some(offset) = state.window.push(offset, pending) {
+            self.actions.push(Action::StoreOffset { partition, offset });
+        }
+        if state.window.len() >= limit && !state.paused {
+            state.paused = true;
+            self.actions.push(Action::Pause(partition));
+        }
+        true
+    }
+
+    fn settle_offset(&mut self, partition: PartitionId, offset: i64) {
+        let low_water = self.options.window / 2;
+        let Some(state) = self.partitions.get_mut(&partition) else { return };
+        if let Some(offset) = state.window.settle(offset) {
+            self.actions.push(Action::StoreOffset { partition, offset });
+        }
+        if state.paused && state.window.len() <= low_water {
+            state.paused = false;
+            self.actions.push(Action::Resume(partition));
+        }
+    }
+
+    fn insert(&mut self, new: NewPosting, partition: PartitionId, offset: i64) -> Ticket {
+        self.serial = self.serial.wrapping_add(1);
+        let posting = Posting::new(new, partition, offset, self.serial);
+        let lane = posting.lane();
+        let ticket = Ticket { slot: self.postings.insert(posting) as u32, serial: self.serial };
+        match self.lanes.push(lane, partition, ticket) {
+            Place::Head => self.start(ticket),
+            Place::Behind(before) => {
+                if let Some(before) = self.posting(before) {
+                    before.next = Some(ticket);
+                }
+            }
+        }
+        ticket
+    }
+
+    fn start(&mut self, ticket: Ticket) {
+        if let Some(posting) = self.posting(ticket) {
+            posting.stage = Stage::Looking;
+            self.actions.push(Action::Consult(ticket));
+        }
+    }
+
+    fn posting(&mut self, ticket: Ticket) -> Option<&mut Posting> {
+        self.postings.get_mut(ticket.slot as usize).filter(|p| p.serial == ticket.serial)
+    }
+}
+
+#[cfg(test)]
+mod tests;

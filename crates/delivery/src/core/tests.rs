@@ -1,0 +1,9 @@
+//! The rules of the core, one small test for each. How they hold together under faults is in `tests/model`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod limits;
+mod ownership;
+mod path;
+mod records;
+mod resolution;
+mod rig;

@@ -1,0 +1,148 @@
+//! Concurrency and refusals for now.
+
+use super::rig::{KEYED, P0, PARK, Rig, SOON, TARGET, TIMEOUT, again, applied, intent, new, read_back};
+use crate::{Action, Answer, Class, ConnectionLimits, Input, Prior, ReadBack, Scope, Ticket};
+
+fn sends(actions: &[Action]) -> Vec<Ticket> {
+    let sent = |a: &Action| if let Action::Send { ticket, .. } = a { Some(*ticket) } else { None };
+    actions.iter().filter_map(sent).collect()
+}
+
+/// `count` lanes whose Intent was asked for and, where it was written, made durable.
+fn crowd(rig: &mut Rig, count: i64) -> (Vec<Ticket>, Vec<Ticket>) {
+    let tickets: Vec<Ticket> =
+        (0..count).map(|at| rig.admit(P0, at, new(at as u128, at as u128, 1, KEYED))).collect();
+    rig.actions();
+    let mut sent = Vec::new();
+    for ticket in &tickets {
+        let intended = rig.known(*ticket, Prior::None, None);
+        if matches!(intended[..], [Action::WriteIntent(..)]) {
+            sent.extend(sends(&rig.intent_durable(*ticket)));
+        }
+    }
+    (tickets, sent)
+}
+
+#[test]
+fn no_more_requests_than_the_connection_allows() {
+    let mut rig = Rig::with_concurrency(2);
+    let (tickets, mut sent) = crowd(&mut rig, 6);
+    assert_eq!(sent, tickets[..2]);
+    while let Some(ticket) = sent.pop() {
+        assert!(rig.core.gauges().in_flight <= 2);
+        let mut next = rig.answer(ticket, applied());
+        while let Some(action) = next.pop() {
+            match action {
+                Action::WriteIntent(t, _) => next.extend(rig.intent_durable(t)),
+                Action::WriteOutcome(t, _) => next.extend(rig.tell(Input::OutcomeDurable(t))),
+                Action::Send { ticket, .. } => sent.push(ticket),
+                _ => {}
+            }
+        }
+    }
+    rig.no_gauges_left();
+    assert_eq!(rig.core.connections[&TARGET].staged, 0);
+}
+
+#[test]
+fn intents_are_written_one_round_ahead_and_no_further() {
+    let mut rig = Rig::with_concurrency(2);
+    let tickets: Vec<Ticket> =
+        (0..6).map(|at| rig.admit(P0, at, new(at as u128, at as u128, 1, PARK))).collect();
+    rig.actions();
+    let written: usize = tickets.iter().map(|t| rig.known(*t, Prior::None, None).len()).sum();
+    assert_eq!(written, 2, "a crash now leaves two postings to resolve, not six");
+}
+
+#[test]
+fn raised_limits_let_what_waits_go() {
+    let mut rig = Rig::with_concurrency(0); // paused by its configuration
+    let ticket = rig.admit(P0, 0, new(1, 1, 1, PARK));
+    rig.actions();
+    assert_eq!(rig.known(ticket, Prior::None, None), []);
+    rig.core.connect(TARGET, ConnectionLimits { concurrency: 1, timeout_ms: TIMEOUT });
+    assert!(rig.core.next_wake().is_some_and(|wake| wake <= rig.now.mono), "nothing else would wake it");
+    intent(&rig.pass(0));
+}
+
+#[test]
+fn throttling_blocks_the_whole_connection_until_the_time_the_target_named() {
+    let mut rig = Rig::new();
+    let throttled = rig.sent(0, new(1, 1, 1, KEYED));
+    rig.answer(throttled, again(Scope::Connection, Some(5_000)));
+    let other = rig.admit(P0, 1, new(2, 2, 1, KEYED));
+    rig.known(other, Prior::None, None);
+    assert_eq!(rig.intent_durable(other), []);
+    assert_eq!(rig.core.next_wake(), Some(rig.now.mono + 5_000));
+    assert_eq!(sends(&rig.pass(4_999)), []);
+    // The other one has waited so long that its Intent would end before its request: it is renewed first.
+    let next = rig.pass(1);
+    assert_eq!(sends(&next), []);
+    let renewed: Vec<Ticket> =
+        next.iter().filter_map(|a| if let Action::WriteIntent(t, _) = a { Some(*t) } else { None }).collect();
+    assert_eq!(renewed.len(), 2);
+    let sent: Vec<Ticket> = renewed.iter().flat_map(|t| sends(&rig.intent_durable(*t))).collect();
+    assert_eq!(sent, renewed);
+}
+
+#[test]
+fn a_shorter_hold_does_not_end_a_longer_one() {
+    let mut rig = Rig::new();
+    let (one, two) = (rig.sent(0, new(1, 1, 1, KEYED)), rig.sent(1, new(2, 2, 1, KEYED)));
+    rig.answer(one, again(Scope::Connection, Some(5_000)));
+    rig.answer(two, again(Scope::Connection, Some(100)));
+    intent(&rig.pass(100));
+    assert_eq!(rig.intent_durable(two), []);
+    assert_eq!(sends(&rig.pass(4_899)), []);
+}
+
+#[test]
+fn a_throttled_look_blocks_the_connection_too() {
+    let mut rig = Rig::new();
+    let (looking, next) = rig.unknown(0, new(1, 1, 1, Class::Upsert));
+    assert_eq!(next, [read_back(looking)]);
+    rig.saw(looking, ReadBack::Failed(again(Scope::Connection, Some(500))));
+    let other = rig.admit(P0, 1, new(2, 2, 1, KEYED));
+    rig.known(other, Prior::None, None);
+    assert_eq!(rig.intent_durable(other), []);
+    assert_eq!(sends(&rig.pass(499)), []);
+    let mut next = rig.pass(1);
+    next.sort_by_key(|a| matches!(a, Action::Send { .. }));
+    assert_eq!(next, [read_back(looking), Action::Send { ticket: other, attempt: 1, timeout_ms: TIMEOUT }]);
+}
+
+#[test]
+fn a_refusal_for_the_lane_blocks_no_other() {
+    let mut rig = Rig::new();
+    let locked = rig.sent(0, new(1, 1, 1, KEYED));
+    assert_eq!(rig.answer(locked, again(Scope::Lane, Some(5_000))), []);
+    rig.sent(1, new(2, 2, 1, KEYED)); // asserts that it is sent
+    assert_eq!(rig.pass(4_999), []);
+    let retry = intent(&rig.pass(1));
+    assert_eq!(retry.attempt, 2);
+}
+
+#[test]
+fn a_connection_that_goes_on_refusing_is_asked_less_and_less_often() {
+    let mut rig = Rig::with_concurrency(1);
+    let ticket = rig.sent(0, new(1, 1, 1, KEYED));
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        rig.answer(ticket, again(Scope::Connection, None));
+        let before = rig.now.mono;
+        let mut next = Vec::new();
+        while sends(&next).is_empty() {
+            let wake = rig.core.next_wake().unwrap();
+            next = rig.pass(wake - rig.now.mono);
+            if matches!(next[..], [Action::WriteIntent(..)]) {
+                next = rig.intent_durable(ticket);
+            }
+        }
+        waits.push(rig.now.mono - before);
+    }
+    assert!(waits[0] <= 100 && waits.is_sorted_by(|a, b| a / 2 <= *b), "{waits:?}");
+    assert!((22_500..=30_000).contains(&waits[11]), "{waits:?}");
+    rig.answer(ticket, Answer::Unknown(super::rig::reason(crate::ErrorClass::Transient)));
+    assert_eq!(rig.core.connections[&TARGET].refusals, 0);
+    rig.pass(SOON);
+}

@@ -1,0 +1,41 @@
+//! The moments that something waits for.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use crate::{connection::ConnectionId, posting::Ticket};
+
+/// Who is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Posting(Ticket),
+    Connection(ConnectionId),
+}
+
+/// A heap of moments. An entry whose posting is gone is harmless: the ticket is stale.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(u64, u64)>>,
+    wakes: ahash::AHashMap<u64, Wake>,
+    sequence: u64,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: u64, wake: Wake) {
+        self.sequence += 1;
+        self.wakes.insert(self.sequence, wake);
+        self.heap.push(Reverse((at, self.sequence)));
+    }
+
+    pub(super) fn due(&mut self, now: u64) -> Option<Wake> {
+        let Reverse((at, sequence)) = *self.heap.peek()?;
+        if at > now {
+            return None;
+        }
+        self.heap.pop();
+        self.wakes.remove(&sequence)
+    }
+
+    pub(super) fn next(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+}

@@ -1,0 +1,69 @@
+//! Lanes: the ordered queue of one entity on one connection.
+
+use std::hash::Hash;
+
+use ahash::AHashMap;
+use event::EntityId;
+
+use crate::{connection::ConnectionId, posting::Ticket, window::PartitionId};
+
+/// What is ordered: an entity (which names its tenant) on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LaneKey {
+    pub(crate) connection: ConnectionId,
+    pub(crate) entity: EntityId,
+}
+
+#[derive(Debug)]
+struct Lane {
+    /// All postings of a lane come from one partition, since its entity has one record key.
+    partition: PartitionId,
+    head: Ticket,
+    tail: Ticket,
+}
+
+/// All lanes with something in them. The queue itself is linked through the postings.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes(AHashMap<LaneKey, Lane>);
+
+/// Where a posting came to stand.
+pub(crate) enum Place {
+    /// At the head: it may start.
+    Head,
+    /// Behind this posting.
+    Behind(Ticket),
+}
+
+impl Lanes {
+    /// Puts a posting at the end of its lane.
+    pub(crate) fn push(&mut self, key: LaneKey, partition: PartitionId, ticket: Ticket) -> Place {
+        use std::collections::hash_map::Entry;
+        match self.0.entry(key) {
+            Entry::Vacant(lane) => {
+                lane.insert(Lane { partition, head: ticket, tail: ticket });
+                Place::Head
+            }
+            Entry::Occupied(mut lane) => Place::Behind(std::mem::replace(&mut lane.get_mut().tail, ticket)),
+        }
+    }
+
+    /// The head is settled; `next` stood behind it.
+    pub(crate) fn pop(&mut self, key: LaneKey, next: Option<Ticket>) {
+        match (next, self.0.get_mut(&key)) {
+            (Some(next), Some(lane)) => lane.head = next,
+            _ => {
+                self.0.remove(&key);
+            }
+        }
+    }
+
+    /// Forgets every lane of a partition.
+    pub(crate) fn forget(&mut self, partition: PartitionId) {
+        self.0.retain(|_, lane| lane.partition != partition);
+    }
+
+    /// How many lanes have something in them.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

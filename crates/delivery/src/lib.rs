@@ -1,0 +1,27 @@
+//! The decision core of Counterfoil: which posting may be sent when, what an answer means, and which offset may be
+//! committed. The promise of GUARANTEES.md lives here.
+//!
+//! **Invariant of this crate:** no I/O, no clock, no async, no randomness. Facts come in as [`Input`] with the time
+//! beside them, decisions go out as [`Action`]. What cannot happen here cannot fail here.
+
+mod action;
+mod connection;
+mod core;
+pub mod invariant;
+mod lane;
+mod outcome;
+mod policy;
+mod posting;
+mod time;
+mod window;
+
+pub use crate::{
+    action::{Action, Input, Prior, ReadBack},
+    connection::{ConnectionId, ConnectionLimits},
+    core::{Core, CoreOptions, Gauges},
+    outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
+    policy::{Class, OnUnknown, backoff_ms},
+    posting::{NewPosting, Ticket},
+    time::Now,
+    window::PartitionId,
+};

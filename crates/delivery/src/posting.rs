@@ -1,0 +1,187 @@
+//! One posting on its way.
+
+use event::{EntityId, PostingKey};
+
+use crate::{
+    connection::ConnectionId,
+    lane::LaneKey,
+    outcome::{Intent, Outcome, Reason, ResolvedBy, Status},
+    policy::{Class, Resolution},
+    time::Now,
+    window::PartitionId,
+};
+
+/// Names a posting inside one core. A ticket of a posting that is gone is recognised as stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(crate) slot: u32,
+    pub(crate) serial: u32,
+}
+
+impl Ticket {
+    /// The slot: unique among live postings, small, reused. For the caller's own side tables.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// What the caller tells about a posting when its record arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPosting {
+    /// Event, route and generation.
+    pub key: PostingKey,
+    /// The entity whose order counts.
+    pub entity: EntityId,
+    /// Where it goes.
+    pub connection: ConnectionId,
+    /// What the target can do.
+    pub class: Class,
+    /// The source's version of the entity.
+    pub source_version: i64,
+    /// Hash of the request that would be sent.
+    pub request_hash: u64,
+}
+
+/// Where a posting stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Behind another one in its lane.
+    Queued,
+    /// The ledger is being asked.
+    Looking,
+    /// Waits until its Intent may be written.
+    Staging,
+    /// Its Intent is being written.
+    Intending,
+    /// Waits for a slot.
+    Ready,
+    /// Has all but the lease of its partition.
+    Unleased,
+    /// A request is in flight.
+    InFlight,
+    /// Waits for a moment.
+    Waiting,
+    /// Its dead letter is being written.
+    DeadLettering,
+    /// Its outcome is being written.
+    Settling,
+}
+
+/// What a posting does with its next slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Send,
+    ReadBack,
+    /// Only after a wait: decide by class what to do about an unknown outcome.
+    Resolve,
+}
+
+#[derive(Debug)]
+pub(crate) struct Posting {
+    pub(crate) serial: u32,
+    pub(crate) new: NewPosting,
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: i64,
+    pub(crate) next: Option<Ticket>,
+    pub(crate) stage: Stage,
+    pub(crate) step: Step,
+    /// Attempts intended so far.
+    pub(crate) attempt: u32,
+    /// Retries since the last progress; counts the backoff.
+    pub(crate) retries: u32,
+    pub(crate) first_attempt_at: Option<i64>,
+    /// The same moment in this process's monotonic time, where it may be before the beginning.
+    pub(crate) first_attempt_mono: i64,
+    /// The deadline of the durable Intent, wall-clock milliseconds.
+    pub(crate) intent_deadline: i64,
+    /// Whether an attempt ended without anyone knowing its effect.
+    pub(crate) unknown: bool,
+    /// The newest version that was applied to the entity on this route.
+    pub(crate) last_version: Option<i64>,
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Posting {
+    pub(crate) fn new(new: NewPosting, partition: PartitionId, offset: i64, serial: u32) -> Self {
+        Self {
+            serial,
+            new,
+            partition,
+            offset,
+            next: None,
+            stage: Stage::Queued,
+            step: Step::Send,
+            attempt: 0,
+            retries: 0,
+            first_attempt_at: None,
+            first_attempt_mono: 0,
+            intent_deadline: 0,
+            unknown: false,
+            last_version: None,
+            reason: None,
+        }
+    }
+
+    pub(crate) fn lane(&self) -> LaneKey {
+        LaneKey { connection: self.new.connection, entity: self.new.entity }
+    }
+
+    /// Whether a newer version of the entity was applied already.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.last_version.is_some_and(|last| last > self.new.source_version)
+    }
+
+    /// Notes when the first attempt was intended, wall-clock milliseconds.
+    pub(crate) fn first_attempted(&mut self, at: i64, now: Now) {
+        self.first_attempt_at = Some(at);
+        self.first_attempt_mono = now.mono as i64 - (now.wall - at).max(0);
+    }
+
+    /// How long ago the first attempt was intended, milliseconds; the longer of both clocks, since a wall clock that
+    /// stepped back would make an old key look young.
+    pub(crate) fn age_ms(&self, now: Now) -> u64 {
+        let Some(first) = self.first_attempt_at else { return 0 };
+        (now.wall - first).max(now.mono as i64 - self.first_attempt_mono).max(0) as u64
+    }
+
+    /// Whether an attempt may have been applied under a key that is no longer to be trusted.
+    pub(crate) fn key_expired(&self, now: Now) -> bool {
+        let keyed = matches!(self.new.class, Class::Keyed { .. });
+        keyed && self.unknown && self.new.class.resolve(self.age_ms(now)) != Resolution::Resend
+    }
+
+    /// The Intent of the current attempt. Its deadline leaves one time-out for the wait for a slot.
+    pub(crate) fn renew_intent(&mut self, epoch: u64, timeout_ms: u64, now: Now) -> Intent {
+        if self.first_attempt_at.is_none() {
+            self.first_attempted(now.wall, now);
+        }
+        self.intent_deadline = now.wall + 2 * timeout_ms as i64;
+        Intent {
+            attempt: self.attempt,
+            epoch,
+            first_attempt_at: self.first_attempt_at.unwrap_or(now.wall),
+            deadline: self.intent_deadline,
+            request_hash: self.new.request_hash,
+        }
+    }
+
+    pub(crate) fn outcome(
+        &self,
+        status: Status,
+        document: Option<std::sync::Arc<str>>,
+        by: ResolvedBy,
+        now: Now,
+    ) -> Outcome {
+        Outcome {
+            status,
+            document,
+            attempts: self.attempt,
+            first_attempt_at: self.first_attempt_at,
+            settled_at: now.wall,
+            reason: if status == Status::Committed { None } else { self.reason.clone() },
+            resolved_by: by,
+            source_version: self.new.source_version,
+            request_hash: self.new.request_hash,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The durable store: what survives a crash, and the writes on their way to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use delivery::{Intent, Outcome, Prior, Status, Ticket};
+
+use crate::target::Request;
+
+#[derive(Clone, Debug)]
+pub enum Entry {
+    Intent(Intent),
+    Outcome(Outcome),
+}
+
+/// A write that is not durable yet.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub ticket: Ticket,
+    pub partition: usize,
+    pub request: Request,
+    pub entry: Entry,
+}
+
+#[derive(Default)]
+pub struct Ledger {
+    entries: BTreeMap<(usize, usize), Entry>,
+    versions: BTreeMap<(usize, usize), i64>,
+    letters: BTreeSet<(usize, usize)>,
+    /// Dead letters of unreadable records, by partition and offset.
+    unreadable: BTreeSet<(usize, i64)>,
+    /// One writer, so writes become durable in the order they were asked for.
+    pub queue: VecDeque<Write>,
+}
+
+impl Ledger {
+    pub fn entry(&self, request: Request) -> Option<&Entry> {
+        self.entries.get(&(request.event, request.route))
+    }
+
+    pub fn outcome(&self, event: usize, route: usize) -> Option<&Outcome> {
+        match self.entries.get(&(event, route)) {
+            Some(Entry::Outcome(outcome)) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    pub fn known(&self, request: Request) -> (Prior, Option<i64>) {
+        let prior = match self.entry(request) {
+            None => Prior::None,
+            Some(Entry::Intent(intent)) => Prior::Intent(*intent),
+            Some(Entry::Outcome(outcome)) => Prior::Outcome(outcome.clone()),
+        };
+        (prior, self.versions.get(&(request.route, request.entity)).copied())
+    }
+
+    /// Makes the oldest write durable.
+    pub fn write_next(&mut self) -> Option<Write> {
+        let write = self.queue.pop_front()?;
+        self.apply(&write);
+        Some(write)
+    }
+
+    pub fn apply(&mut self, write: &Write) {
+        let Request { event, route, entity, version } = write.request;
+        let over = self.outcome(event, route);
+        assert!(over.is_none(), "LED-1: {:?} is over as {over:?}, and now {:?}", write.request, write.entry);
+        if let Entry::Outcome(outcome) = &write.entry {
+            let lettered = self.letters.contains(&(event, route));
+            assert!(
+                outcome.status != Status::Rejected || lettered,
+                "DLQ-1: no dead letter of {:?}",
+                write.request
+            );
+            if matches!(outcome.status, Status::Committed | Status::InDoubt) {
+                let newest = self.versions.entry((route, entity)).or_insert(version);
+                *newest = version.max(*newest);
+            }
+        }
+        self.entries.insert((event, route), write.entry.clone());
+    }
+
+    pub fn dead_letter(&mut self, request: Request) {
+        self.letters.insert((request.event, request.route));
+    }
+
+    pub fn dead_letter_unreadable(&mut self, partition: usize, offset: i64) {
+        self.unreadable.insert((partition, offset));
+    }
+
+    pub fn has_unreadable(&self, partition: usize, offset: i64) -> bool {
+        self.unreadable.contains(&(partition, offset))
+    }
+}

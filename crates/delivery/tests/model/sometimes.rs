@@ -1,0 +1,53 @@
+//! What must have happened at least once, or the run proved nothing.
+
+use std::collections::BTreeMap;
+
+/// Counts of noteworthy events over a whole run.
+#[derive(Default)]
+pub struct Sometimes(BTreeMap<&'static str, u64>);
+
+const REQUIRED: [&str; 20] = [
+    "crash after the effect and before the outcome",
+    "crash with a durable write not yet reported",
+    "duplicate stopped by the ledger",
+    "duplicate stopped by the target's key",
+    "foreign Intent met",
+    "own Intent met after a rebalance",
+    "a dead process's request applied late",
+    "resolved by a resend",
+    "read back: matches",
+    "read back: absent",
+    "read back: differs",
+    "read back: several",
+    "read back: failed",
+    "parked",
+    "superseded",
+    "rejected",
+    "Intent failed",
+    "window paused",
+    "late answer to an orphan",
+    "lease expired with work waiting",
+];
+
+impl Sometimes {
+    pub fn hit(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    pub fn print(&self) {
+        for (what, count) in &self.0 {
+            println!("{count:>9}  {what}");
+        }
+    }
+
+    pub fn assert_all_happened(&self) {
+        let never: Vec<_> = REQUIRED.iter().filter(|what| !self.0.contains_key(*what)).collect();
+        assert!(never.is_empty(), "the run never saw: {never:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! The world around one core: logs, ledger, targets, clocks, and everything on its way between them.
+
+mod carry_out;
+mod faults;
+mod progress;
+
+use std::collections::HashMap;
+
+use delivery::{
+    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, NewPosting, Now, PartitionId, ReadBack,
+    Ticket,
+};
+use event::{EntityId, EventId, PostingKey, RouteId};
+use uuid::Uuid;
+
+use crate::{
+    ledger::{Ledger, Write},
+    plan::{LEASE_MS, Op, PARTITIONS, Plan, ROUTES, SKEW_MS, Step, TIMEOUT_MS, WINDOW},
+    sometimes::Sometimes,
+    target::{Request, Targets},
+};
+
+const EPOCH_START_WALL: i64 = 1_700_000_000_000;
+
+/// A record as it stands in the log.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    pub unreadable: bool,
+    /// One for each route.
+    pub requests: Vec<Request>,
+}
+
+/// A partition and this process's hold of it.
+#[derive(Default)]
+pub struct Partition {
+    pub log: Vec<Logged>,
+    pub assigned: bool,
+    pub draining: bool,
+    pub paused: bool,
+    pub position: i64,
+    pub stored: i64,
+    /// What the brokers know; where the next owner starts.
+    pub committed: i64,
+    /// In the core's monotonic time.
+    pub lease_until: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    request: Request,
+    partition: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Reply {
+    Answer(delivery::Answer),
+    ReadBack(ReadBack),
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    /// None: nobody waits for its answer any more, but the target may still apply it.
+    ticket: Option<Ticket>,
+    request: Request,
+    partition: usize,
+    reads: bool,
+    /// Its partition was revoked meanwhile.
+    orphan: bool,
+    /// What the target said, once it has worked on it.
+    reply: Option<Reply>,
+    /// When we give up; when the target has certainly given up.
+    times_out: u64,
+    over: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Letter {
+    Posting(Ticket, Request),
+    Record { partition: usize, offset: i64 },
+}
+
+pub struct World {
+    pub partitions: Vec<Partition>,
+    pub ledger: Ledger,
+    pub targets: Targets,
+    pub seen: Sometimes,
+    pub core: Core,
+    concurrency: usize,
+    trouble: u8,
+    epoch: u64,
+    /// True time, milliseconds; the core sees it through clocks of its own.
+    now: u64,
+    born: u64,
+    clock_error: i64,
+    tickets: HashMap<Ticket, Known>,
+    consults: Vec<Ticket>,
+    unreported: Vec<Write>,
+    letters: Vec<Letter>,
+    lettered: Vec<Letter>,
+    flights: Vec<Flight>,
+    /// Until when each connection asked for silence.
+    silent_until: [u64; ROUTES.len()],
+}
+
+impl World {
+    pub fn new(plan: &Plan) -> Self {
+        let mut world = Self {
+            partitions: logs(plan),
+            ledger: Ledger::default(),
+            targets: Targets::default(),
+            seen: Sometimes::default(),
+            core: Core::new(CoreOptions { epoch: 0, window: 1, clock_skew_ms: 0 }),
+            concurrency: plan.concurrency,
+            trouble: plan.trouble,
+            epoch: 0,
+            now: 1_000,
+            born: 0,
+            clock_error: 0,
+            tickets: HashMap::new(),
+            consults: Vec::new(),
+            unreported: Vec::new(),
+            letters: Vec::new(),
+            lettered: Vec::new(),
+            flights: Vec::new(),
+            silent_until: [0; ROUTES.len()],
+        };
+        world.boot(0);
+        world
+    }
+
+    /// A process starts, with a clock of its own.
+    fn boot(&mut self, dice: u8) {
+        self.epoch += 1;
+        self.born = self.now;
+        self.clock_error = i64::from(dice) % (SKEW_MS as i64 + 1) - SKEW_MS as i64 / 2;
+        self.core = Core::new(CoreOptions { epoch: self.epoch, window: WINDOW, clock_skew_ms: SKEW_MS });
+        for id in 0..ROUTES.len() as u32 {
+            let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };
+            self.core.connect(ConnectionId(id), limits);
+        }
+        (0..PARTITIONS).for_each(|partition| self.assign(partition));
+    }
+
+    fn clock(&self) -> Now {
+        Now { mono: self.now - self.born, wall: EPOCH_START_WALL + self.now as i64 + self.clock_error }
+    }
+
+    /// A moment of this process's wall clock in true time.
+    fn true_time(&self, wall: i64) -> u64 {
+        (wall - EPOCH_START_WALL - self.clock_error).max(0) as u64
+    }
+
+    pub fn step(&mut self, step: Step) {
+        let pick = usize::from(step.pick);
+        match step.op {
+            Op::Progress => (0..1 + u32::from(step.dice % 4))
+                .for_each(|round| self.progress(usize::from(step.pick.rotate_left(5 * round)), step.dice)),
+            Op::Fetch => self.fetch(pick % PARTITIONS),
+            Op::LoseAnswer => self.lose_answer(pick, step.dice),
+            Op::ApplyLate => self.apply_late(pick, step.dice),
+            Op::FailIntent => self.fail_intent(step.dice),
+            Op::Pass => self.pass(u64::from(step.dice) * 4, step.dice),
+            Op::PassToWake => self.pass_to_wake(step.dice),
+            Op::RenewLease => self.renew_leases(),
+            Op::CommitOffsets => self.partitions.iter_mut().for_each(|p| p.committed = p.stored),
+            Op::Rebalance => self.rebalance(pick % PARTITIONS, step.dice),
+            Op::Crash => self.crash(step.dice),
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.core.handle(input, self.clock());
+        self.carry_out();
+    }
+
+    fn fetch(&mut self, partition: usize) {
+        let state = &mut self.partitions[partition];
+        let offset = state.position;
+        let Some(record) = state.log.get(offset as usize) else { return };
+        if !state.assigned || state.paused {
+            return;
+        }
+        let record = record.clone();
+        state.position += 1;
+        assert!(state.position - state.stored <= WINDOW as i64, "BND-1: the window overflows");
+        let id = PartitionId(partition as u32);
+        if record.unreadable {
+            assert!(self.core.hold(id, offset));
+            self.letters.push(Letter::Record { partition, offset });
+        } else {
+            let postings: Vec<NewPosting> = record.requests.iter().map(|r| posting(*r)).collect();
+            let mut tickets = Vec::new();
+            assert!(self.core.admit(id, offset, &postings, &mut tickets));
+            for (ticket, request) in tickets.into_iter().zip(record.requests) {
+                self.tickets.insert(ticket, Known { request, partition });
+            }
+            assert!(!self.core.admit(id, offset, &postings, &mut Vec::new()), "admitted twice");
+        }
+        self.carry_out();
+    }
+
+    fn renew_leases(&mut self) {
+        let now = self.clock();
+        for (id, partition) in self.partitions.iter_mut().enumerate().filter(|(_, p)| p.assigned) {
+            partition.lease_until = now.mono + LEASE_MS;
+            self.core.renew_lease(PartitionId(id as u32), partition.lease_until, now);
+        }
+        self.carry_out();
+    }
+
+    /// Faults have stopped: everything comes to its end, or the case fails.
+    pub fn come_to_rest(&mut self) {
+        self.trouble = 0;
+        for round in 0..20_000u16 {
+            self.renew_leases();
+            for partition in 0..PARTITIONS {
+                if self.partitions[partition].draining {
+                    self.revoke(partition, 0);
+                }
+                if !self.partitions[partition].assigned {
+                    self.assign(partition);
+                }
+                self.fetch(partition);
+            }
+            if self.can_progress() {
+                self.progress(usize::from(round), 0);
+            } else if self.is_at_rest() {
+                return;
+            } else {
+                self.pass_to_wake(round as u8);
+            }
+        }
+        panic!("LIV-1: no rest: {:?}, in flight {:?}", self.core.gauges(), self.flights);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let fetched = self.partitions.iter().all(|p| p.position as usize == p.log.len());
+        fetched && self.flights.is_empty() && self.core.gauges() == Gauges::default()
+    }
+}
+
+fn logs(plan: &Plan) -> Vec<Partition> {
+    let mut partitions: Vec<Partition> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+    for (event, record) in plan.records.iter().enumerate() {
+        let log = &mut partitions[record.entity % PARTITIONS].log;
+        let on = |route: &usize| record.routes & (1 << *route) != 0;
+        let version = event as i64 / 2 + record.ahead;
+        let request = |route| Request { event, route, entity: record.entity, version };
+        match log.last().cloned() {
+            Some(last) if record.repeats => log.push(last),
+            _ => log.push(Logged {
+                unreadable: record.unreadable,
+                requests: if record.unreadable {
+                    Vec::new()
+                } else {
+                    (0..ROUTES.len()).filter(on).map(request).collect()
+                },
+            }),
+        }
+    }
+    partitions
+}
+
+fn posting(request: Request) -> NewPosting {
+    NewPosting {
+        key: PostingKey {
+            event: EventId(Uuid::from_u128(request.event as u128)),
+            route: RouteId(request.route as u64),
+            generation: 0,
+        },
+        entity: EntityId(Uuid::from_u128(request.entity as u128)),
+        connection: ConnectionId(request.route as u32),
+        class: ROUTES[request.route],
+        source_version: request.version,
+        request_hash: request.event as u64,
+    }
+}

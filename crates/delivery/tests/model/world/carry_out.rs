@@ -1,0 +1,149 @@
+//! Carries out what the core decides, and checks each decision against what is durable.
+
+use delivery::{Action, Intent, Outcome, ResolvedBy, Status, Ticket};
+
+use super::{Flight, Letter, World};
+use crate::{
+    ledger::{Entry, Write},
+    plan::{ROUTES, TIMEOUT_MS},
+    target::Request,
+};
+
+impl World {
+    pub(super) fn carry_out(&mut self) {
+        let actions: Vec<Action> = self.core.drain_actions().collect();
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Consult(ticket) => self.consults.push(ticket),
+            Action::WriteIntent(ticket, intent) => self.write(ticket, Entry::Intent(intent)),
+            Action::Send { ticket, attempt, timeout_ms } => self.send(ticket, attempt, timeout_ms),
+            Action::ReadBack { ticket, timeout_ms } => {
+                let over = self.now + timeout_ms;
+                self.depart(ticket, true, over);
+            }
+            Action::DeadLetter(ticket, _) => {
+                let request = self.tickets[&ticket].request;
+                self.letters.push(Letter::Posting(ticket, request));
+            }
+            Action::WriteOutcome(ticket, outcome) => self.settle(ticket, outcome),
+            Action::Done { ticket, duplicate_of } => {
+                if duplicate_of.is_some() {
+                    self.seen.hit("duplicate stopped by the ledger");
+                }
+                self.tickets.remove(&ticket).expect("ended once");
+            }
+            Action::StoreOffset { partition, offset } => self.store_offset(partition.0 as usize, offset),
+            Action::Pause(partition) => {
+                self.partitions[partition.0 as usize].paused = true;
+                self.seen.hit("window paused");
+            }
+            Action::Resume(partition) => self.partitions[partition.0 as usize].paused = false,
+        }
+    }
+
+    fn write(&mut self, ticket: Ticket, entry: Entry) {
+        let known = self.tickets[&ticket];
+        self.ledger.queue.push_back(Write {
+            ticket,
+            partition: known.partition,
+            request: known.request,
+            entry,
+        });
+    }
+
+    /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
+    fn send(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
+        let request = self.tickets[&ticket].request;
+        let Some(Entry::Intent(Intent { attempt: intended, epoch, deadline, request_hash, .. })) =
+            self.ledger.entry(request)
+        else {
+            panic!("INT-1: no Intent of {request:?}, but {:?}", self.ledger.entry(request));
+        };
+        let intent = (*intended, *epoch, *request_hash);
+        assert_eq!(
+            intent,
+            (attempt, self.epoch, request.event as u64),
+            "INT-1: not the Intent of {request:?}"
+        );
+        let over = self.true_time(*deadline);
+        assert!(over >= self.now + timeout_ms, "INT-1: the request may outlive its Intent");
+        self.depart(ticket, false, over);
+    }
+
+    fn depart(&mut self, ticket: Ticket, reads: bool, over: u64) {
+        let known = self.tickets[&ticket];
+        let (route, state) = (known.request.route, &self.partitions[known.partition]);
+        let leased = self.clock().mono < state.lease_until;
+        assert!(
+            state.assigned && !state.draining && leased,
+            "OWN-1: {:?} leaves without a lease",
+            known.request
+        );
+        assert!(
+            self.now >= self.silent_until[route],
+            "{:?} leaves although the target is throttling",
+            known.request
+        );
+        self.nothing_else_may_be_applied(known.request);
+        self.flights.push(Flight {
+            ticket: Some(ticket),
+            request: known.request,
+            partition: known.partition,
+            reads,
+            orphan: false,
+            reply: None,
+            times_out: self.now + TIMEOUT_MS,
+            over,
+        });
+        let busy = self.flights.iter().filter(|f| f.ticket.is_some() && f.request.route == route).count();
+        assert!(busy <= self.concurrency, "BND-1: {busy} requests on route {route}");
+    }
+
+    /// What the whole wait for a foreign Intent is for. A key that the target remembers makes the wait unnecessary.
+    fn nothing_else_may_be_applied(&self, request: Request) {
+        let remembered = matches!(ROUTES[request.route], delivery::Class::Keyed { .. });
+        let live = self.flights.iter().find(|f| !f.reads && f.request == request && f.over > self.now);
+        assert!(live.is_none() || remembered, "INT-1: {request:?} is resolved while {live:?} may be applied");
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
+        let request = self.tickets[&ticket].request;
+        let effects = self.targets.effects(request.event, request.route);
+        match outcome.status {
+            Status::Committed => assert!(effects >= 1, "EFF-1: {request:?} is Committed without an effect"),
+            Status::Rejected => {
+                assert_eq!(effects, 0, "EFF-1: {request:?} is Rejected and has an effect");
+                self.seen.hit("rejected");
+            }
+            Status::Superseded => self.seen.hit("superseded"),
+            Status::InDoubt => {
+                self.nothing_else_may_be_applied(request);
+                self.seen.hit("parked");
+            }
+        }
+        if (outcome.status, outcome.resolved_by) == (Status::Committed, ResolvedBy::Resend) {
+            self.seen.hit("resolved by a resend");
+        }
+        self.write(ticket, Entry::Outcome(outcome));
+    }
+
+    /// OFF-1: everything before the offset has its end durable.
+    fn store_offset(&mut self, partition: usize, offset: i64) {
+        let state = &mut self.partitions[partition];
+        assert!(state.stored < offset && offset <= state.position, "OFF-1: {offset} after {}", state.stored);
+        for (at, record) in state.log[..offset as usize].iter().enumerate() {
+            let lettered = !record.unreadable || self.ledger.has_unreadable(partition, at as i64);
+            let settled = record.requests.iter().all(|r| self.ledger.outcome(r.event, r.route).is_some());
+            assert!(
+                lettered && settled,
+                "OFF-1: offset {offset} of partition {partition} passes record {at}"
+            );
+        }
+        state.stored = offset;
+    }
+}

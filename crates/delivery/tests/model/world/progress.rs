@@ -1,0 +1,143 @@
+//! What is under way comes one step further, in any order that the real parts could take.
+
+use delivery::{Input, PartitionId, Prior, ReadBack};
+
+use super::{Letter, Reply, World};
+use crate::{ledger::Entry, target::Mood};
+
+enum Move {
+    Consult(usize),
+    Write,
+    Report(usize),
+    WriteLetter(usize),
+    ReportLetter(usize),
+    Process(usize),
+    Answer(usize),
+}
+
+impl World {
+    fn moves(&self) -> Vec<Move> {
+        let mut moves: Vec<Move> = (0..self.consults.len()).map(Move::Consult).collect();
+        if !self.ledger.queue.is_empty() {
+            moves.push(Move::Write);
+        }
+        moves.extend((0..self.unreported.len()).map(Move::Report));
+        moves.extend((0..self.letters.len()).map(Move::WriteLetter));
+        moves.extend((0..self.lettered.len()).map(Move::ReportLetter));
+        let awaited = self.flights.iter().enumerate().filter(|(_, flight)| flight.ticket.is_some());
+        moves.extend(awaited.map(|(at, flight)| match flight.reply {
+            None => Move::Process(at),
+            Some(_) => Move::Answer(at),
+        }));
+        moves
+    }
+
+    pub(super) fn can_progress(&self) -> bool {
+        !self.moves().is_empty()
+    }
+
+    pub(super) fn progress(&mut self, pick: usize, dice: u8) {
+        let mut moves = self.moves();
+        if moves.is_empty() {
+            return;
+        }
+        match moves.swap_remove(pick % moves.len()) {
+            Move::Consult(at) => self.consult(at),
+            Move::Write => {
+                let written = self.ledger.write_next();
+                self.unreported.extend(written);
+            }
+            Move::Report(at) => {
+                let write = self.unreported.swap_remove(at);
+                self.tell(match write.entry {
+                    Entry::Intent(_) => Input::IntentDurable(write.ticket),
+                    Entry::Outcome(_) => Input::OutcomeDurable(write.ticket),
+                });
+            }
+            Move::WriteLetter(at) => self.write_letter(at),
+            Move::ReportLetter(at) => self.report_letter(at),
+            Move::Process(at) => self.process(at, dice),
+            Move::Answer(at) => self.answer(at),
+        }
+    }
+
+    fn consult(&mut self, at: usize) {
+        let ticket = self.consults.swap_remove(at);
+        let Some(known) = self.tickets.get(&ticket) else { return };
+        let (prior, last_version) = self.ledger.known(known.request);
+        if let Prior::Intent(intent) = &prior {
+            let foreign = intent.epoch != self.epoch;
+            self.seen.hit(if foreign { "foreign Intent met" } else { "own Intent met after a rebalance" });
+        }
+        self.tell(Input::Known { ticket, prior, last_version });
+    }
+
+    pub(super) fn write_letter(&mut self, at: usize) {
+        let letter = self.letters.swap_remove(at);
+        match letter {
+            Letter::Posting(_, request) => self.ledger.dead_letter(request),
+            Letter::Record { partition, offset } => self.ledger.dead_letter_unreadable(partition, offset),
+        }
+        self.lettered.push(letter);
+    }
+
+    fn report_letter(&mut self, at: usize) {
+        match self.lettered.swap_remove(at) {
+            Letter::Posting(ticket, _) => self.tell(Input::DeadLettered(ticket)),
+            Letter::Record { partition, offset } => {
+                self.core.release(PartitionId(partition as u32), offset);
+                self.carry_out();
+            }
+        }
+    }
+
+    /// The target works on a request.
+    pub(super) fn process(&mut self, at: usize, dice: u8) {
+        let (request, reads) = (self.flights[at].request, self.flights[at].reads);
+        let mood = Mood::of(dice, self.trouble);
+        let reply = if reads {
+            Reply::ReadBack(self.targets.look(request, mood))
+        } else {
+            Reply::Answer(self.targets.process(request, mood, self.now, &mut self.seen))
+        };
+        if self.flights[at].ticket.is_none() {
+            self.flights.swap_remove(at);
+            self.seen.hit("a dead process's request applied late");
+        } else {
+            self.flights[at].reply = Some(reply);
+        }
+    }
+
+    /// The answer of a request that has one reaches the core.
+    pub(super) fn answer(&mut self, at: usize) {
+        let flight = self.flights.swap_remove(at);
+        let (Some(ticket), Some(reply)) = (flight.ticket, flight.reply) else { return };
+        if flight.orphan {
+            self.seen.hit("late answer to an orphan");
+        } else {
+            self.note_silence(flight.request.route, &reply);
+        }
+        let input = match reply {
+            Reply::Answer(answer) => Input::Answered(ticket, answer),
+            Reply::ReadBack(seen) => {
+                self.seen.hit(match seen {
+                    ReadBack::Matches { .. } => "read back: matches",
+                    ReadBack::Differs { .. } => "read back: differs",
+                    ReadBack::Absent => "read back: absent",
+                    ReadBack::Several => "read back: several",
+                    ReadBack::Failed(_) => "read back: failed",
+                });
+                Input::ReadBack(ticket, seen)
+            }
+        };
+        self.tell(input);
+    }
+
+    fn note_silence(&mut self, route: usize, reply: &Reply) {
+        let (Reply::Answer(answer) | Reply::ReadBack(ReadBack::Failed(answer))) = reply else { return };
+        if let delivery::Answer::Again { after_ms: Some(ms), scope: delivery::Scope::Connection, .. } = answer
+        {
+            self.silent_until[route] = self.silent_until[route].max(self.now + ms);
+        }
+    }
+}
