@@ -1,0 +1,116 @@
+//! The persistent forms: keys and values of the changelog and of the store. Do not change: old ledgers must be read.
+//! A new form gets a new version byte; the golden bytes in tests.rs hold the old ones.
+
+use delivery::{Intent, Outcome};
+use event::{EntityId, EventId, PostingKey, RouteId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::LedgerError;
+
+const VERSION: u8 = 1;
+const INTENT: u8 = b'i';
+const OUTCOME: u8 = b'o';
+/// Version, event, route, generation.
+const POSTING_LEN: usize = 1 + 16 + 8 + 2;
+
+/// What the ledger holds for a posting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// An attempt was intended.
+    Intent(Intent),
+    /// The posting is over.
+    Outcome(Outcome),
+}
+
+/// One record of the changelog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The posting.
+    pub key: PostingKey,
+    /// Its entity.
+    pub entity: EntityId,
+    /// What is recorded.
+    pub entry: Entry,
+}
+
+/// The store's key of a posting; one for its Intent and its outcome.
+pub fn posting_key(key: &PostingKey) -> [u8; POSTING_LEN] {
+    let mut bytes = [VERSION; POSTING_LEN];
+    bytes[1..17].copy_from_slice(key.event.0.as_bytes());
+    bytes[17..25].copy_from_slice(&key.route.0.to_be_bytes());
+    bytes[25..].copy_from_slice(&key.generation.to_be_bytes());
+    bytes
+}
+
+/// The store's key of the newest version applied to an entity on a route.
+pub fn version_key(route: RouteId, entity: EntityId) -> [u8; 25] {
+    let mut bytes = [b'v'; 25];
+    bytes[1..9].copy_from_slice(&route.0.to_be_bytes());
+    bytes[9..].copy_from_slice(entity.0.as_bytes());
+    bytes
+}
+
+impl Stored {
+    /// The changelog's key. Intent and outcome have different ones, so that in the compacted topic a zombie's late
+    /// Intent cannot take the place of an outcome.
+    pub fn changelog_key(&self) -> [u8; POSTING_LEN + 1] {
+        let mut bytes = [0; POSTING_LEN + 1];
+        bytes[..POSTING_LEN].copy_from_slice(&posting_key(&self.key));
+        bytes[POSTING_LEN] = match self.entry {
+            Entry::Intent(_) => INTENT,
+            Entry::Outcome(_) => OUTCOME,
+        };
+        bytes
+    }
+
+    /// The changelog's value: version, entity, entry.
+    pub fn changelog_value(&self) -> Result<Vec<u8>, LedgerError> {
+        let mut bytes = Vec::with_capacity(128);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(self.entity.0.as_bytes());
+        postcard::to_extend(&self.entry, bytes).map_err(|_| LedgerError::Record("it cannot be written"))
+    }
+
+    /// Reads a changelog record.
+    pub fn from_changelog(key: &[u8], value: &[u8]) -> Result<Self, LedgerError> {
+        let (posting, _kind) = key
+            .split_at_checked(POSTING_LEN)
+            .filter(|(posting, kind)| posting[0] == VERSION && matches!(kind, [INTENT | OUTCOME]))
+            .ok_or(LedgerError::Record("its key has an unknown form"))?;
+        let (head, entry) =
+            value.split_at_checked(17).ok_or(LedgerError::Record("its value is too short"))?;
+        if head[0] != VERSION {
+            return Err(LedgerError::Record("its value has an unknown version"));
+        }
+        Ok(Self {
+            key: PostingKey {
+                event: EventId(uuid_at(posting, 1)),
+                route: RouteId(u64::from_be_bytes(array_at(posting, 17))),
+                generation: u16::from_be_bytes(array_at(posting, 25)),
+            },
+            entity: EntityId(uuid_at(head, 1)),
+            entry: decode_entry(entry)?,
+        })
+    }
+}
+
+/// The store's value of a posting.
+pub fn encode_entry(entry: &Entry) -> Result<Vec<u8>, LedgerError> {
+    postcard::to_extend(entry, Vec::with_capacity(64)).map_err(|_| LedgerError::Record("it cannot be written"))
+}
+
+/// Reads the store's value of a posting.
+pub fn decode_entry(bytes: &[u8]) -> Result<Entry, LedgerError> {
+    postcard::from_bytes(bytes).map_err(|_| LedgerError::Record("its entry is damaged"))
+}
+
+fn uuid_at(bytes: &[u8], at: usize) -> Uuid {
+    Uuid::from_bytes(array_at(bytes, at))
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}

@@ -1,0 +1,366 @@
+//! The ledger's thread: group commit. Whatever arrived while the last batch was written becomes the next batch.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use ahash::AHashMap;
+use delivery::{Intent, Outcome, Prior, Status, Ticket};
+use event::{EntityId, PostingKey, RouteId};
+use serde::{Deserialize, Serialize};
+use tracing::{error, warn};
+
+use crate::{
+    Change, Entry, LedgerError, Opened, SledStore, Store, Stored,
+    record::{decode_entry, encode_entry, posting_key, version_key},
+};
+
+/// Most jobs in one batch.
+const MAX_BATCH: usize = 2_048;
+/// The wait before outcomes are tried again on a store that failed.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How a ledger is opened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerOptions {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Memory for the store's pages, bytes.
+    pub cache_bytes: u64,
+    /// Bytes of disk that must stay free: below that no Intent is written, so nothing is sent.
+    pub reserve_bytes: u64,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data/ledger"), cache_bytes: 256 << 20, reserve_bytes: 64 << 20 }
+    }
+}
+
+/// Something to write.
+#[derive(Debug)]
+pub enum Job {
+    /// Before a request: durable when reported.
+    Intent {
+        /// Whose.
+        ticket: Ticket,
+        /// The space of its partition.
+        space: Arc<str>,
+        /// Which posting.
+        key: PostingKey,
+        /// What is intended.
+        intent: Intent,
+        /// The changelog offset of the same record, where it was acknowledged first.
+        position: Option<i64>,
+    },
+    /// After the changelog acknowledged an outcome.
+    Outcome {
+        /// Whose.
+        ticket: Ticket,
+        /// The space of its partition.
+        space: Arc<str>,
+        /// Which posting.
+        key: PostingKey,
+        /// Of which entity.
+        entity: EntityId,
+        /// How it ended.
+        outcome: Outcome,
+        /// The changelog offset of the same record.
+        position: i64,
+    },
+    /// The changelog acknowledged a record that the store has already.
+    Position {
+        /// The space of its partition.
+        space: Arc<str>,
+        /// The changelog offset.
+        position: i64,
+    },
+}
+
+/// What was written.
+#[derive(Debug)]
+pub enum Written {
+    /// These Intents are durable.
+    Intents(Vec<Ticket>),
+    /// These Intents are not; nothing may be sent on them.
+    IntentsFailed(Vec<Ticket>),
+    /// These outcomes are in the store.
+    Outcomes(Vec<Ticket>),
+}
+
+/// A handle to the ledger. Cheap to clone. The thread ends with the last handle.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    jobs: mpsc::Sender<Vec<Job>>,
+}
+
+impl Ledger {
+    /// Opens the store and starts the thread, which tells `report` what it wrote.
+    pub fn open(
+        options: &LedgerOptions,
+        report: impl Fn(Written) + Send + 'static,
+    ) -> Result<(Self, Opened), LedgerError> {
+        let (store, opened) = SledStore::open(&options.dir, options.cache_bytes)?;
+        let space = DiskSpace { dir: options.dir.clone(), reserve: options.reserve_bytes };
+        Ok((Self::start(Arc::new(store), space, report)?, opened))
+    }
+
+    fn start(
+        store: Arc<dyn Store>,
+        space: DiskSpace,
+        report: impl Fn(Written) + Send + 'static,
+    ) -> Result<Self, LedgerError> {
+        let (jobs, inbox) = mpsc::channel();
+        let writer = Writer { store: Arc::clone(&store), space, report: Box::new(report) };
+        std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run(&inbox))
+            .map_err(LedgerError::Folder)?;
+        Ok(Self { store, jobs })
+    }
+
+    /// Hands jobs to the thread, in order.
+    pub fn submit(&self, jobs: Vec<Job>) {
+        if !jobs.is_empty() && self.jobs.send(jobs).is_err() {
+            error!("the ledger's thread is gone, nothing more will be sent");
+        }
+    }
+
+    /// What the ledger knows about a posting, and the newest version applied to its entity.
+    pub fn consult(
+        &self,
+        space: &Arc<str>,
+        key: &PostingKey,
+        entity: EntityId,
+    ) -> Result<(Prior, Option<i64>), LedgerError> {
+        let prior = match self.store.get(space, &posting_key(key))? {
+            None => Prior::None,
+            Some(bytes) => match decode_entry(&bytes)? {
+                Entry::Intent(intent) => Prior::Intent(intent),
+                Entry::Outcome(outcome) => Prior::Outcome(outcome),
+            },
+        };
+        Ok((prior, self.version(space, key.route, entity)?))
+    }
+
+    /// The next changelog offset that the space has not seen.
+    pub fn next_position(&self, space: &Arc<str>) -> Result<i64, LedgerError> {
+        Ok(self.store.position(space)?.map_or(0, |p| p + 1))
+    }
+
+    /// Empties a space, to be restored from the start of its changelog.
+    pub fn clear(&self, space: &Arc<str>) -> Result<(), LedgerError> {
+        self.store.clear(space)
+    }
+
+    /// Applies changelog records, in order, up to and including `position`. Blocking.
+    pub fn restore(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
+        let mut batch = Batch::new(&*self.store, space);
+        for stored in records {
+            batch.restore(stored)?;
+        }
+        batch.position = Some(position);
+        batch.apply()?;
+        self.store.sync()
+    }
+
+    fn version(&self, space: &Arc<str>, route: RouteId, entity: EntityId) -> Result<Option<i64>, LedgerError> {
+        stored_version(&*self.store, space, route, entity)
+    }
+}
+
+fn stored_version(
+    store: &dyn Store,
+    space: &Arc<str>,
+    route: RouteId,
+    entity: EntityId,
+) -> Result<Option<i64>, LedgerError> {
+    let Some(bytes) = store.get(space, &version_key(route, entity))? else { return Ok(None) };
+    let bytes = bytes.try_into().map_err(|_| LedgerError::Record("a version is damaged"))?;
+    Ok(Some(i64::from_be_bytes(bytes)))
+}
+
+/// Watches the disk, so that the store never meets a full one in the middle of a write.
+struct DiskSpace {
+    dir: PathBuf,
+    reserve: u64,
+}
+
+impl DiskSpace {
+    fn check(&self) -> Result<(), LedgerError> {
+        let stat = nix::sys::statvfs::statvfs(&self.dir).map_err(|e| LedgerError::Folder(e.into()))?;
+        let free = stat.blocks_available() * stat.fragment_size();
+        if free < self.reserve { Err(LedgerError::NoSpace { free, reserve: self.reserve }) } else { Ok(()) }
+    }
+}
+
+struct Writer {
+    store: Arc<dyn Store>,
+    space: DiskSpace,
+    report: Box<dyn Fn(Written) + Send>,
+}
+
+impl Writer {
+    fn run(&self, inbox: &mpsc::Receiver<Vec<Job>>) {
+        while let Ok(mut jobs) = inbox.recv() {
+            while jobs.len() < MAX_BATCH
+                && let Ok(more) = inbox.try_recv()
+            {
+                jobs.extend(more);
+            }
+            self.write(jobs);
+        }
+    }
+
+    /// Intents may fail: then nothing is sent. Outcomes are in the changelog already and must get in, however long
+    /// it takes; while they wait, no Intent is written either, so sending stops.
+    fn write(&self, mut jobs: Vec<Job>) {
+        let intents: Vec<Ticket> = jobs.iter().filter_map(Job::intent).collect();
+        let outcomes: Vec<Ticket> = jobs.iter().filter_map(Job::outcome).collect();
+        let mut written = (if intents.is_empty() { Ok(()) } else { self.space.check() })
+            .and_then(|()| self.apply(&jobs));
+        match &written {
+            Ok(()) if !intents.is_empty() => (self.report)(Written::Intents(intents)),
+            Ok(()) => {}
+            Err(error) => {
+                warn!(code = error.code(), %error, "ledger cannot be written, sending stops");
+                (self.report)(Written::IntentsFailed(intents));
+                jobs.retain(|job| job.intent().is_none());
+            }
+        }
+        while written.is_err() && !jobs.is_empty() {
+            written = self.apply(&jobs);
+            if written.is_err() {
+                std::thread::sleep(RETRY);
+            }
+        }
+        if !outcomes.is_empty() {
+            (self.report)(Written::Outcomes(outcomes));
+        }
+    }
+
+    fn apply(&self, jobs: &[Job]) -> Result<(), LedgerError> {
+        let mut batches: AHashMap<&Arc<str>, Batch<'_>> = AHashMap::new();
+        let mut must_sync = false;
+        for job in jobs {
+            let space = job.space();
+            let batch = batches.entry(space).or_insert_with(|| Batch::new(&*self.store, space));
+            batch.add(job)?;
+            must_sync |= job.intent().is_some();
+        }
+        for batch in batches.into_values() {
+            batch.apply()?;
+        }
+        // Outcomes and positions need no sync: the changelog has them, and position and records move together.
+        if must_sync { self.store.sync() } else { Ok(()) }
+    }
+}
+
+impl Job {
+    fn space(&self) -> &Arc<str> {
+        match self {
+            Self::Intent { space, .. } | Self::Outcome { space, .. } | Self::Position { space, .. } => space,
+        }
+    }
+
+    fn intent(&self) -> Option<Ticket> {
+        if let Self::Intent { ticket, .. } = self { Some(*ticket) } else { None }
+    }
+
+    fn outcome(&self) -> Option<Ticket> {
+        if let Self::Outcome { ticket, .. } = self { Some(*ticket) } else { None }
+    }
+}
+
+/// Changes to one space, applied as one.
+struct Batch<'a> {
+    store: &'a dyn Store,
+    space: &'a Arc<str>,
+    changes: Vec<Change>,
+    position: Option<i64>,
+    /// Versions and ends in this batch, which the store does not show yet.
+    versions: AHashMap<(RouteId, EntityId), i64>,
+    ended: ahash::AHashSet<PostingKey>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(store: &'a dyn Store, space: &'a Arc<str>) -> Self {
+        Self {
+            store,
+            space,
+            changes: Vec::new(),
+            position: None,
+            versions: AHashMap::new(),
+            ended: ahash::AHashSet::new(),
+        }
+    }
+
+    fn add(&mut self, job: &Job) -> Result<(), LedgerError> {
+        match job {
+            Job::Intent { key, intent, position, .. } => {
+                self.put(key, &Entry::Intent(*intent))?;
+                self.position = self.position.max(*position);
+            }
+            Job::Outcome { key, entity, outcome, position, .. } => {
+                self.outcome(key, *entity, outcome)?;
+                self.position = self.position.max(Some(*position));
+            }
+            Job::Position { position, .. } => self.position = self.position.max(Some(*position)),
+        }
+        Ok(())
+    }
+
+    /// An outcome is final: an Intent that stands behind it in the changelog is a zombie's and changes nothing.
+    fn restore(&mut self, stored: &Stored) -> Result<(), LedgerError> {
+        match &stored.entry {
+            Entry::Outcome(outcome) => {
+                self.ended.insert(stored.key);
+                self.outcome(&stored.key, stored.entity, outcome)
+            }
+            Entry::Intent(_) if self.ended.contains(&stored.key) || self.is_over(&stored.key)? => Ok(()),
+            entry @ Entry::Intent(_) => self.put(&stored.key, entry),
+        }
+    }
+
+    fn is_over(&self, key: &PostingKey) -> Result<bool, LedgerError> {
+        let Some(bytes) = self.store.get(self.space, &posting_key(key))? else { return Ok(false) };
+        Ok(matches!(decode_entry(&bytes)?, Entry::Outcome(_)))
+    }
+
+    fn outcome(&mut self, key: &PostingKey, entity: EntityId, outcome: &Outcome) -> Result<(), LedgerError> {
+        self.put(key, &Entry::Outcome(outcome.clone()))?;
+        // An InDoubt version may have been applied, so nothing older may follow it.
+        if matches!(outcome.status, Status::Committed | Status::InDoubt) {
+            self.raise_version(key.route, entity, outcome.source_version)?;
+        }
+        Ok(())
+    }
+
+    fn raise_version(&mut self, route: RouteId, entity: EntityId, version: i64) -> Result<(), LedgerError> {
+        let known = match self.versions.get(&(route, entity)) {
+            Some(known) => Some(*known),
+            None => stored_version(self.store, self.space, route, entity)?,
+        };
+        if known.is_none_or(|known| known < version) {
+            self.versions.insert((route, entity), version);
+            self.changes.push((version_key(route, entity).to_vec(), version.to_be_bytes().to_vec()));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: &PostingKey, entry: &Entry) -> Result<(), LedgerError> {
+        self.changes.push((posting_key(key).to_vec(), encode_entry(entry)?));
+        Ok(())
+    }
+
+    fn apply(self) -> Result<(), LedgerError> {
+        if self.changes.is_empty() && self.position.is_none() {
+            return Ok(());
+        }
+        self.store.apply(self.space, self.changes, self.position)
+    }
+}
