@@ -1,0 +1,128 @@
+//! Connections: one tenant's account in one external system.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{
+    fields::Fields,
+    node::Node,
+    policy::{TargetClass, WebhookScheme},
+    problem::{Report, code},
+    secret::{self, SecretSource},
+    value,
+};
+
+/// The shortest webhook secret or target token, in characters.
+const MIN_SECRET: usize = 8;
+/// The most secrets of one webhook: the current one and those that it replaces.
+const MAX_WEBHOOK_SECRETS: usize = 8;
+const DEFAULT_CONCURRENCY: u32 = 16;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+
+/// One tenant's account in one external system.
+#[derive(Debug)]
+pub struct Connection {
+    /// The name; unique within the tenant.
+    pub name: String,
+    /// The connector definition it uses: `sandbox`, `stripe`, …
+    pub connector: String,
+    /// Where the system answers, without a slash at the end. Absent where the connection is only a source.
+    pub base_url: Option<String>,
+    /// What the target offers against double effects; absent means what the connector says.
+    pub class: Option<TargetClass>,
+    /// The bearer token of the target.
+    pub token: Option<SecretString>,
+    /// The most requests in flight at once.
+    pub concurrency: usize,
+    /// How long to wait for an answer.
+    pub timeout: Duration,
+    /// How the system's webhooks are verified, if it sends any.
+    pub webhook: Option<Webhook>,
+}
+
+/// How a system's webhooks are verified.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The vendor's way of signing.
+    pub scheme: WebhookScheme,
+    /// Every secret that is accepted; several while one is being rotated. At least one.
+    pub secrets: Vec<SecretString>,
+    /// The `source` of the events that come of it; unique among a tenant's webhooks, for event ids derive from it.
+    pub source: String,
+}
+
+/// Reads `connections/<place>.yaml`.
+pub(crate) fn read(
+    report: Report<'_>,
+    node: &Node,
+    place: &str,
+    source: &dyn SecretSource,
+) -> Option<Connection> {
+    const KNOWN: &[&str] =
+        &["connection", "connector", "base_url", "class", "token", "limits", "timeout", "webhook"];
+    let fields = Fields::open(report, node, KNOWN)?;
+    let name = value::name_of_file(&fields, "connection", place);
+    let connector = value::name(&fields, "connector");
+    let base_url =
+        optional(fields.optional_text("base_url"), fields.get("base_url").is_some(), |(text, at)| {
+            value::base_url(report, text, at, source)
+        });
+    let token = optional(fields.optional_text("token"), fields.get("token").is_some(), |(text, at)| {
+        secret::resolve(report, text, at, MIN_SECRET, source)
+    });
+    let class = fields.choice("class");
+    let concurrency = concurrency(report, &fields);
+    let timeout = fields.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
+    let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
+        read_webhook(report, node, source)
+    });
+    Some(Connection {
+        name: name?.to_owned(),
+        connector: connector?.to_owned(),
+        base_url: base_url?,
+        class: class?,
+        token: token?,
+        concurrency: usize::try_from(concurrency?).ok()?,
+        timeout: timeout?,
+        webhook: webhook?,
+    })
+}
+
+/// `Some(None)` if the field is absent, `None` if it was there and is wrong.
+fn optional<A, T>(found: Option<A>, present: bool, read: impl FnOnce(A) -> Option<T>) -> Option<Option<T>> {
+    match found {
+        Some(found) => read(found).map(Some),
+        None if present => None,
+        None => Some(None),
+    }
+}
+
+fn concurrency(report: Report<'_>, fields: &Fields<'_>) -> Option<u32> {
+    let Some(node) = fields.get("limits") else { return Some(DEFAULT_CONCURRENCY) };
+    Fields::open(report, node, &["concurrency"])?.integer("concurrency", 1..=1024, DEFAULT_CONCURRENCY)
+}
+
+fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> Option<Webhook> {
+    let fields = Fields::open(report, node, &["scheme", "secrets", "source"])?;
+    let scheme = fields.require("scheme").and_then(|_| fields.choice::<WebhookScheme>("scheme")).flatten();
+    let events_source = match fields.get("source") {
+        Some(_) => value::name(&fields, "source").map(str::to_owned),
+        None => scheme.map(|s| s.name().to_owned()),
+    };
+    let references = fields.list("secrets")?;
+    if references.len() > MAX_WEBHOOK_SECRETS {
+        let message = format!("`secrets` may hold at most {MAX_WEBHOOK_SECRETS}, not {}", references.len());
+        report.add(code::BAD_VALUE, fields.at, message);
+        return None;
+    }
+    let resolve = |node| {
+        let (text, at) = fields.as_text("secrets", node)?;
+        secret::resolve(report, text, at, MIN_SECRET, source)
+    };
+    // Resolve each of them before giving up, so that each wrong one is reported.
+    let secrets: Vec<_> = references.iter().map(resolve).collect();
+    let secrets: Option<Vec<_>> = secrets.into_iter().collect();
+    Some(Webhook { scheme: scheme?, secrets: secrets?, source: events_source? })
+}

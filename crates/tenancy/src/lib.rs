@@ -1,0 +1,40 @@
+//! Tenants: who they are, which systems they connect, which events go where, and how much each may send.
+//!
+//! The configuration is a folder. It is read as a whole: either all of it is valid, or every problem is reported with
+//! its place, its code and, where there is one, the probable intention.
+//!
+//! ```text
+//! tenants/<tenant>/tenant.yaml              identity, API keys, quota, placement
+//! tenants/<tenant>/connections/<name>.yaml  one account in one external system
+//! tenants/<tenant>/routes/<name>.yaml       event types → a connection, under a policy
+//! ```
+//!
+//! Secrets are references (`env:NAME`, `file:/path`), resolved while loading through a [`SecretSource`].
+
+mod api_key;
+mod connection;
+mod duration;
+mod error;
+mod example;
+mod fields;
+mod files;
+mod load;
+mod node;
+mod policy;
+mod problem;
+mod quota;
+mod route;
+mod secret;
+mod set;
+mod tenant;
+mod value;
+
+pub use connection::{Connection, Webhook};
+pub use error::ConfigErrors;
+pub use policy::{OnUnknown, TargetClass, WebhookScheme};
+pub use problem::{Position, Problem};
+pub use quota::{QuotaError, Quotas};
+pub use route::Route;
+pub use secret::{Environment, Given, SecretSource};
+pub use set::TenantSet;
+pub use tenant::{Quota, Tenant};

@@ -1,0 +1,103 @@
+//! All tenants.
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+
+use event::TenantId;
+
+use crate::{
+    api_key::KeyRing,
+    error::ConfigErrors,
+    files::{self, Folder},
+    load,
+    problem::{Position, Report, code},
+    secret::SecretSource,
+    tenant::Tenant,
+};
+
+/// All tenants of a configuration, each valid.
+#[derive(Debug, Default)]
+pub struct TenantSet {
+    tenants: BTreeMap<TenantId, Arc<Tenant>>,
+    keys: KeyRing,
+}
+
+impl TenantSet {
+    /// Reads the folder `dir`, which holds one folder for each tenant, and resolves its secrets.
+    ///
+    /// # Errors
+    /// Every problem of every file, see [`ConfigErrors`].
+    pub fn load(dir: &Path, source: &dyn SecretSource) -> Result<Self, ConfigErrors> {
+        let problems = RefCell::new(Vec::new());
+        let file = dir.display().to_string();
+        let report = Report { file: file.trim_end_matches('/'), sink: &problems };
+        let folders = files::read_all(dir, report);
+        let set = Self::assemble(&folders, report, source);
+        Self::accept(set, problems)
+    }
+
+    /// The example tenants of this repository (folder `tenants/`), which are part of the program.
+    ///
+    /// # Errors
+    /// A secret that `source` does not have.
+    pub fn example(source: &dyn SecretSource) -> Result<Self, ConfigErrors> {
+        let problems = RefCell::new(Vec::new());
+        let report = Report { file: "tenants", sink: &problems };
+        let set = Self::assemble(&crate::example::folders(), report, source);
+        Self::accept(set, problems)
+    }
+
+    /// Writes the example tenants into the folder `dir`, for services that read one. `region` takes the place of theirs.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn write_example(dir: &Path, region: &str) -> std::io::Result<()> {
+        for (tenant, folder) in crate::example::folders() {
+            for (file, text) in folder {
+                let path = dir.join(&tenant).join(&file);
+                std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
+                let text = if file == "tenant.yaml" {
+                    text.replace("\nregion: eu\n", &format!("\nregion: {region}\n"))
+                } else {
+                    text
+                };
+                std::fs::write(path, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn assemble(folders: &BTreeMap<String, Folder>, report: Report<'_>, source: &dyn SecretSource) -> Self {
+        if folders.is_empty() && report.sink.borrow().is_empty() {
+            report.add(code::UNREADABLE, Position::default(), "the folder holds no tenant");
+        }
+        let mut set = Self::default();
+        for (place, folder) in folders {
+            let file = format!("{}/{place}", report.file);
+            let report = Report { file: &file, ..report };
+            if let Some(tenant) = load::tenant(place, folder, report, &mut set.keys, source) {
+                set.tenants.insert(tenant.id.clone(), Arc::new(tenant));
+            }
+        }
+        set
+    }
+
+    fn accept(set: Self, problems: RefCell<Vec<crate::Problem>>) -> Result<Self, ConfigErrors> {
+        let problems = problems.into_inner();
+        if problems.is_empty() { Ok(set) } else { Err(ConfigErrors::new(problems)) }
+    }
+
+    /// The tenant of this id.
+    pub fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+        self.tenants.get(id)
+    }
+
+    /// The tenant whose API key `presented` is.
+    pub fn by_api_key(&self, presented: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(self.keys.find(presented)?)
+    }
+
+    /// Every tenant, ordered by id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+}
