@@ -1,0 +1,200 @@
+//! The webhook programs against recorded and written payloads: connectors/<system>/tests/<name>.json, with the events
+//! that must come of it beside it in <name>.expected.json.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use mapping::{MappingError, connectors};
+use serde_json::{Value, json};
+
+const CONNECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors");
+
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A fixture is a body, or `{"headers", "body"}` where headers matter.
+fn input(path: &Path) -> Value {
+    let fixture = read(path);
+    if fixture.get("headers").is_some() { fixture } else { json!({"headers": {}, "body": fixture}) }
+}
+
+fn fixtures(system: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(format!("{CONNECTORS}/{system}/tests")).unwrap().map(|e| e.unwrap().path());
+    let is_input = |p: &PathBuf| {
+        let name = p.file_name().unwrap().to_str().unwrap();
+        name.ends_with(".json") && !name.ends_with(".expected.json")
+    };
+    let mut found: Vec<_> = files.filter(is_input).collect();
+    found.sort();
+    found
+}
+
+fn map(system: &str, input: Value) -> Result<Vec<Value>, MappingError> {
+    connectors::embedded().unwrap().webhook(system).unwrap().run(input)
+}
+
+fn stripe(name: &str) -> Value {
+    read(&PathBuf::from(format!("{CONNECTORS}/stripe/tests/{name}.json")))
+}
+
+fn shopify(name: &str) -> Value {
+    input(&PathBuf::from(format!("{CONNECTORS}/shopify/tests/{name}.json")))
+}
+
+/// The only event that comes of a Stripe webhook.
+fn one(body: Value) -> Value {
+    let mut events = map("stripe", json!({"headers": {}, "body": body})).unwrap();
+    assert_eq!(events.len(), 1);
+    events.remove(0)
+}
+
+fn version(event: &Value) -> i64 {
+    event["source_version"].as_i64().unwrap()
+}
+
+#[test]
+fn every_fixture_gives_the_expected_events() {
+    let programs = connectors::embedded().unwrap();
+    let mut types = BTreeSet::new();
+    for system in ["stripe", "shopify"] {
+        let program = programs.webhook(system).unwrap();
+        for path in fixtures(system) {
+            let events = program.run(input(&path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let expected = read(&path.with_extension("expected.json"));
+            assert_eq!(Value::Array(events.clone()), expected, "{}", path.display());
+            assert_eq!(
+                program.run(input(&path)),
+                Ok(events.clone()),
+                "the same webhook gives the same event"
+            );
+            types.extend(events.iter().map(|e| format!("{system} {}", e["type"].as_str().unwrap())));
+        }
+    }
+    let wanted = [
+        "shopify customer.created",
+        "shopify customer.updated",
+        "shopify order.cancelled",
+        "shopify order.created",
+        "shopify order.updated",
+        "stripe customer.created",
+        "stripe customer.deactivated",
+        "stripe customer.updated",
+        "stripe invoice.paid",
+        "stripe invoice.posted",
+        "stripe invoice.voided",
+        "stripe payment.received",
+        "stripe payment.refunded",
+    ];
+    assert_eq!(types, BTreeSet::from(wanted.map(str::to_owned)), "every kind of event has a fixture");
+}
+
+#[test]
+fn two_webhooks_for_one_payment_of_an_invoice_are_one_event() {
+    let (paid, succeeded) = (one(stripe("api.invoice.paid")), one(stripe("api.invoice.payment_succeeded")));
+    for field in ["id", "type", "source", "source_version", "occurred_at", "data"] {
+        assert_eq!(paid[field], succeeded[field], "{field}");
+    }
+    assert_ne!(
+        paid["causation_id"], succeeded["causation_id"],
+        "each still names the webhook that brought it"
+    );
+}
+
+#[test]
+fn versions_grow_through_an_entitys_life_even_within_a_second() {
+    // The webhook of `finalized` was made a second after its transition; the payment must still come after it.
+    let posted = one(stripe("api.invoice.finalized"));
+    assert!(version(&posted) < version(&one(stripe("api.invoice.paid"))));
+    assert!(version(&posted) < version(&one(stripe("api.invoice.voided"))));
+    let (created, updated) = (one(stripe("customer.created")), one(stripe("customer.updated")));
+    assert_eq!(stripe("customer.created")["created"], stripe("customer.updated")["created"]);
+    assert!(version(&created) < version(&updated));
+    let (partly, fully) = (one(stripe("api.charge.refunded.partly")), one(stripe("api.charge.refunded")));
+    assert_eq!(partly["occurred_at"], fully["occurred_at"]);
+    assert!(version(&partly) < version(&fully));
+    assert_eq!(fully["data"]["id"], "pi_A1", "a refund is filed under the payment, not the charge");
+}
+
+#[test]
+fn an_order_and_its_cancellation_within_a_second_keep_their_order() {
+    let of = |input: Value| map("shopify", input).unwrap().remove(0);
+    let (created, cancelled) = (of(shopify("orders.create")), of(shopify("orders.cancelled")));
+    assert_eq!(created["occurred_at"], cancelled["occurred_at"]);
+    assert!(version(&created) < version(&cancelled));
+    // A late orders/updated that already shows the cancellation is not older than it.
+    let mut late = shopify("orders.cancelled");
+    late["headers"]["x-shopify-topic"] = json!("orders/updated");
+    assert_eq!(version(&of(late)), version(&cancelled));
+}
+
+#[test]
+fn the_connection_can_name_the_source() {
+    let body = stripe("api.charge.refunded");
+    let events = map("stripe", json!({"headers": {}, "body": body, "source": "stripe-us"})).unwrap();
+    assert_eq!(events[0]["source"], "stripe-us");
+}
+
+#[test]
+fn an_invoice_whose_webhook_lacks_lines_is_refused_rather_than_posted_in_part() {
+    let mut body = stripe("api.invoice.finalized");
+    body["data"]["object"]["lines"]["has_more"] = json!(true);
+    let error = map("stripe", json!({"headers": {}, "body": body})).unwrap_err();
+    assert!(error.to_string().contains("invoice in_A1 has more lines than its webhook carries"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_not_guessed() {
+    let changes = [
+        ("/data/object/total", json!("lots")),
+        ("/data/object/total", Value::Null),
+        ("/data/object/currency", json!("euro")),
+        ("/data/object/lines/data/0/amount", Value::Null),
+        ("/data/object/id", json!(7)),
+        ("/created", json!("yesterday")),
+        ("/data/object", json!([])),
+        ("/type", Value::Null),
+    ];
+    for (pointer, value) in changes {
+        let mut body = stripe("api.invoice.finalized");
+        *body.pointer_mut(pointer).unwrap() = value.clone();
+        let result = map("stripe", json!({"headers": {}, "body": body}));
+        assert!(matches!(result, Err(MappingError::Refused { .. })), "{pointer} = {value}: {result:?}");
+    }
+    for body in [json!({}), json!([]), Value::Null] {
+        assert!(map("stripe", json!({"headers": {}, "body": body})).is_err());
+        assert!(map("shopify", json!({"headers": {}, "body": body})).is_err());
+    }
+    let no_id =
+        json!({"headers": {"x-shopify-topic": "orders/create"}, "body": {"id": 1, "currency": "EUR"}});
+    assert!(map("shopify", no_id).is_err(), "without its id a redelivery could not be recognised");
+}
+
+#[test]
+fn a_folder_replaces_and_adds_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |system: &str, source: &str| {
+        fs::create_dir_all(dir.path().join(system)).unwrap();
+        fs::write(dir.path().join(system).join("webhook.vrl"), source).unwrap();
+    };
+    write("stripe", r#"{"mine": true}"#);
+    write("acme-erp", "null");
+    fs::create_dir_all(dir.path().join("no-webhooks")).unwrap();
+    let loaded = connectors::load(dir.path()).unwrap();
+    assert_eq!(loaded.names().collect::<Vec<_>>(), ["acme-erp", "shopify", "stripe"]);
+    let events = loaded.webhook("stripe").unwrap().run(json!({"headers": {}, "body": {}})).unwrap();
+    assert_eq!(events, [json!({"mine": true})]);
+    write("acme-erp", "oops(");
+    write("other", "also_wrong()");
+    let errors = connectors::load(dir.path()).unwrap_err().to_string();
+    assert!(
+        errors.contains("acme-erp/webhook.vrl:1:") && errors.contains("other/webhook.vrl:1:1: CFG-0201"),
+        "{errors}"
+    );
+    assert_eq!(connectors::load(Path::new("/no/such/folder")).unwrap_err().code(), "CFG-0202");
+}
