@@ -1,0 +1,62 @@
+//! The doors: routes, and what is common to all requests.
+
+mod auth;
+mod body;
+mod events;
+mod request;
+mod webhooks;
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use mapping::connectors::Connectors;
+use tenancy::TenantSet;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    intake::Intake,
+    options::LimitOptions,
+    problem::{Problem, codes},
+};
+
+/// What the handlers share.
+pub struct Doors {
+    /// The path of every event.
+    pub intake: Intake,
+    /// The tenants, with their keys and webhook secrets.
+    pub tenants: Arc<TenantSet>,
+    /// The connectors' programs for webhooks.
+    pub connectors: Connectors,
+    /// What clients are granted.
+    pub limits: LimitOptions,
+}
+
+impl Doors {
+    fn body_timeout(&self) -> Duration {
+        self.limits.body_read_timeout
+    }
+}
+
+/// The gateway's routes.
+pub fn router(doors: Arc<Doors>) -> Router {
+    Router::new()
+        .route("/v1/events", post(events::accept))
+        .route("/v1/webhooks/{tenant}/{connection}", post(webhooks::accept))
+        .fallback(async || Problem::new(codes::NO_ROUTE, "see the documentation for the paths there are"))
+        .method_not_allowed_fallback(async || Problem::new(codes::METHOD, "use POST"))
+        .with_state(doors.clone())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(doors, request::observe))
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(message, "request handler panicked");
+    Problem::new(codes::INTERNAL, "nothing is known to be published; send the request again").into_response()
+}

@@ -1,0 +1,117 @@
+//! `POST /v1/webhooks/{tenant}/{connection}`: verified, mapped, then the path of every event.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tenancy::{Connection, Tenant, Webhook};
+
+use super::{Doors, body};
+use crate::{
+    incoming::{Draft, salvage},
+    intake::{AllAccepted, Read},
+    problem::{Problem, codes},
+    webhook::{self, SignatureError, decoy},
+};
+
+/// A webhook's door: whose it is and how it is verified.
+struct Door<'a> {
+    tenant: &'a Arc<Tenant>,
+    connection: &'a Connection,
+    webhook: &'a Webhook,
+}
+
+pub(super) async fn accept(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, connection)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
+    let now = doors.intake.clock.now_micros() / 1_000_000;
+    let Some(door) = find(&doors, &tenant, &connection) else {
+        // The same work as for a webhook that exists, so that time does not tell which do.
+        decoy(&headers, &bytes, now);
+        return Err(Problem::new(codes::NO_WEBHOOK, "no such tenant, connection, or webhook"));
+    };
+    let result = take(&doors, &door, &headers, &bytes, now).await;
+    let word = match &result {
+        Ok(answer) if answer.status() == StatusCode::OK => "ignored",
+        Ok(_) => "accepted",
+        Err(problem) => problem.code().code,
+    };
+    doors.intake.metrics.webhook(&door.tenant.id, &door.connection.name, word);
+    if let Err(problem) = &result {
+        let fields = problem.field_errors().first().map(|e| format!("{}: {}", e.path, e.message));
+        tracing::warn!(
+            tenant = %door.tenant.id, connection = door.connection.name, code = word, detail = problem.detail(), fields,
+            "webhook refused"
+        );
+    }
+    result
+}
+
+fn find<'a>(doors: &'a Doors, tenant: &str, connection: &str) -> Option<Door<'a>> {
+    let tenant = doors.tenants.tenant(&tenant.parse().ok()?)?;
+    let connection = tenant.connections.get(connection)?.as_ref();
+    Some(Door { tenant, connection, webhook: connection.webhook.as_ref()? })
+}
+
+async fn take(
+    doors: &Doors,
+    door: &Door<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: i64,
+) -> Result<Response, Problem> {
+    let Webhook { scheme, secrets, source } = door.webhook;
+    webhook::verify(*scheme, secrets, headers, body, now).map_err(refused)?;
+    let events = events_of(doors, door, headers, body)?;
+    if events.is_empty() {
+        return Ok((StatusCode::OK, Json(json!({ "ignored": true }))).into_response());
+    }
+    doors.intake.admit(door.tenant, events.len())?;
+    let read = |event| {
+        Draft::read(event, Some(source)).map_or_else(|wrong| Read::Wrong(wrong, salvage(event)), Read::Draft)
+    };
+    let ready = doors.intake.prepare(&door.tenant.id, events.iter().map(read))?;
+    let accepted = doors.intake.publish(&door.tenant.id, ready).await?;
+    Ok((StatusCode::ACCEPTED, Json(AllAccepted { accepted })).into_response())
+}
+
+fn refused(error: SignatureError) -> Problem {
+    let code = match error {
+        SignatureError::Age(_) => codes::SIGNATURE_AGE,
+        SignatureError::Header | SignatureError::Mismatch => codes::SIGNATURE,
+    };
+    Problem::new(code, error.to_string())
+}
+
+/// The canonical events that the connector's program makes of the webhook; none if it is of no interest.
+fn events_of(
+    doors: &Doors,
+    door: &Door<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<Value>, Problem> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Problem::new(codes::MALFORMED, format!("the body is not JSON: {error}")))?;
+    let text = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+        Some((name.as_str().to_owned(), Value::String(value.to_str().ok()?.to_owned())))
+    };
+    let headers: serde_json::Map<_, _> = headers.iter().filter_map(text).collect();
+    let input = json!({ "headers": headers, "body": body, "source": door.webhook.source });
+    let program = doors.connectors.webhook(&door.connection.connector).ok_or_else(|| {
+        Problem::new(
+            codes::MAPPING,
+            format!("the connector `{}` maps no webhooks", door.connection.connector),
+        )
+    })?;
+    program.run(input).map_err(|error| Problem::new(codes::MAPPING, crate::objects::chain(&error)))
+}

@@ -1,0 +1,156 @@
+//! From settings to a service.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use contract::{Contracts, RegistryClient};
+use kafka::Producer;
+use mapping::connectors::{self, Connectors};
+use service_kit::Readiness;
+use telemetry::Metrics;
+use tenancy::{Quotas, SecretSource, TenantSet};
+use tokio::net::TcpListener;
+use topics::Specs;
+
+use crate::{
+    GatewayMetrics, Options, Service,
+    clock::{Clock, SystemClock},
+    http::{Doors, router},
+    intake::Intake,
+    objects::{OpenObjects, Opener},
+    placement::{Places, topics_of},
+};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The tenants' configuration is not valid.
+    #[error(transparent)]
+    Tenants(#[from] tenancy::ConfigErrors),
+    /// A connector's program is not valid.
+    #[error(transparent)]
+    Connectors(#[from] connectors::ConnectorErrors),
+    /// A topic specification or the region is not valid.
+    #[error(transparent)]
+    Topics(#[from] topics::TopicsError),
+    /// The Kafka settings are not valid.
+    #[error(transparent)]
+    Kafka(#[from] kafka::SettingsError),
+    /// The registry's address is not valid.
+    #[error("the registry's address `{url}` is not valid")]
+    Registry {
+        /// The address.
+        url: String,
+        /// Why not.
+        #[source]
+        source: contract::RegistryError,
+    },
+    /// The metrics are registered already: two gateways share a registry.
+    #[error(transparent)]
+    Metrics(#[from] telemetry::MetricsError),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Tenants(error) => error.code(),
+            Self::Connectors(error) => error.code(),
+            Self::Topics(error) => error.code(),
+            Self::Kafka(error) => error.code(),
+            Self::Registry { .. } => "GTW-0040",
+            Self::Metrics(_) => "GTW-0041",
+            Self::Bind { .. } => "GTW-0042",
+        }
+    }
+}
+
+/// A gateway's whole configuration, read and checked, with nothing bound or connected yet.
+pub struct Setup {
+    /// The settings.
+    pub options: Options,
+    /// The tenants.
+    pub tenants: Arc<TenantSet>,
+    /// The connectors' webhook programs.
+    pub connectors: Connectors,
+    /// The topic specifications.
+    pub topics: Specs,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Setup {
+    /// Reads the folders that `options` name and resolves the tenants' secrets.
+    ///
+    /// # Errors
+    /// Everything that is wrong with one of them.
+    pub fn load(options: Options, secrets: &dyn SecretSource) -> Result<Self, StartError> {
+        let tenants = TenantSet::load(&options.tenants, secrets)?;
+        Self::with_tenants(options, Arc::new(tenants))
+    }
+
+    /// The same with tenants that are loaded already; `options.tenants` is not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with connectors, topics or region.
+    pub fn with_tenants(options: Options, tenants: Arc<TenantSet>) -> Result<Self, StartError> {
+        let connectors = options.connectors.as_deref().map_or_else(connectors::embedded, connectors::load)?;
+        let topics = options.topics.as_deref().map_or_else(Specs::embedded, Specs::load)?;
+        Places::new(&options.region, &tenants, &topics)?;
+        Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock) })
+    }
+
+    /// Binds the listener and makes the clients. Neither the brokers nor the registry need to be there: until they are, the
+    /// service is not ready and answers 503.
+    ///
+    /// # Errors
+    /// When the address is taken, or a client does not accept its settings.
+    pub async fn build(self, metrics: &Metrics, readiness: Readiness) -> Result<Service, StartError> {
+        let Self { options, tenants, connectors, topics, clock } = self;
+        let metrics = GatewayMetrics::new(&metrics.service("gateway"))?;
+        let producer = Producer::new(&producer_settings(&options))?;
+        let registry = RegistryClient::new(&options.registry.url)
+            .map_err(|source| StartError::Registry { url: options.registry.url.clone(), source })?;
+        let open = OpenObjects::default();
+        let opener = Opener {
+            open: open.clone(),
+            topics: topics_of(&options.region, &topics)?,
+            kafka: options.kafka.clone(),
+            registry,
+            register: options.registry.register,
+            check: readiness.check("topics and schemas"),
+        };
+        let intake = Intake {
+            contracts: Contracts::embedded(),
+            open,
+            places: Places::new(&options.region, &tenants, &topics)?,
+            quotas: Quotas::new(&tenants),
+            publisher: Arc::new(producer.clone()),
+            clock,
+            metrics,
+            produce_deadline: options.produce_deadline,
+            region: options.region.clone(),
+        };
+        let doors = Arc::new(Doors { intake, tenants, connectors, limits: options.limits.clone() });
+        let bind = |source| StartError::Bind { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        Ok(Service { listener, address, router: router(doors), producer, opener, readiness, options })
+    }
+}
+
+/// The client library gives a record up at the produce deadline, so that its verdict is there before the client's patience ends.
+fn producer_settings(options: &Options) -> kafka::Settings {
+    let mut settings = options.kafka.clone();
+    let timeout = options.produce_deadline.as_millis().to_string();
+    settings.producer.entry("message.timeout.ms".to_owned()).or_insert(timeout);
+    settings
+}
