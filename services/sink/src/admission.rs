@@ -1,0 +1,137 @@
+//! From a record to postings: decode, check, route.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
+use delivery::NewPosting;
+use event::{EntityId, Envelope, PostingKey, RecordKey};
+use kafka::{AssignmentId, Fetched};
+use target::Posting;
+
+use crate::{
+    evidence::Poison,
+    plan::{Plan, Way},
+};
+
+/// What all postings of one record share.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) assignment: AssignmentId,
+    pub(crate) offset: i64,
+    pub(crate) envelope: Envelope,
+    pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
+}
+
+/// A posting with everything needed to carry it out.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) new: NewPosting,
+    pub(crate) posting: Arc<Posting>,
+    pub(crate) way: Arc<Way>,
+    pub(crate) source: Arc<Source>,
+}
+
+/// What a record turned out to be.
+pub(crate) enum Reading {
+    /// An event, with a job for each route; none if nobody wants it.
+    Jobs(Vec<Job>),
+    /// Nothing that will ever be readable.
+    Poison(Poison),
+    /// A record whose schema must be fetched first.
+    NeedsSchema(u32),
+}
+
+/// Reads a record. Never waits.
+pub(crate) fn read(record: &Fetched, decoder: &Decoder, plan: &Plan) -> Reading {
+    let Some(value) = &record.value else {
+        return poison("SNK-0012", "the record has no value; events are never deleted".into());
+    };
+    let (id, datum) = match split_wire(value) {
+        Ok(split) => split,
+        Err(error) => return undecodable(&error),
+    };
+    let Some(schema) = decoder.cached(id) else { return Reading::NeedsSchema(id) };
+    match decode(record, value, &schema, datum, plan) {
+        Ok(jobs) => Reading::Jobs(jobs),
+        Err(poison) => Reading::Poison(poison),
+    }
+}
+
+fn decode(
+    record: &Fetched,
+    value: &Bytes,
+    schema: &WriterSchema,
+    datum: &[u8],
+    plan: &Plan,
+) -> Result<Vec<Job>, Poison> {
+    let DecodedEvent { envelope, data } = decode_event(schema, datum)
+        .map_err(|error| Poison { code: error.code(), message: error.to_string() })?;
+    check_key(&record.key, &envelope)?;
+    let ways = plan.ways(&envelope.tenant, envelope.event_type).ok_or_else(|| Poison {
+        code: "SNK-0013",
+        message: format!("tenant `{}` is not configured in this region", envelope.tenant),
+    })?;
+    if ways.is_empty() {
+        return Ok(Vec::new());
+    }
+    let body = serde_json::to_vec(&data).map(Bytes::from).map_err(|error| Poison {
+        code: "SNK-0014",
+        message: format!("the event cannot be written as JSON: {error}"),
+    })?;
+    let entity = EntityId::of_record_key(&record.key);
+    let source = Arc::new(Source {
+        assignment: record.id,
+        offset: record.offset,
+        envelope,
+        key: record.key.clone(),
+        value: value.clone(),
+    });
+    ways.iter().map(|way| job(way, &source, entity, &body)).collect()
+}
+
+fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, body: &Bytes) -> Result<Job, Poison> {
+    let envelope = &source.envelope;
+    let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
+    let posting =
+        way.endpoint.posting(key, &envelope.entity, envelope.source_version, body.clone()).map_err(
+            |error| Poison { code: "SNK-0014", message: format!("no address can be made of it: {error}") },
+        )?;
+    let new = NewPosting {
+        key,
+        entity,
+        connection: way.connection,
+        class: way.endpoint.class(),
+        source_version: envelope.source_version,
+        request_hash: posting.hash(&way.endpoint),
+    };
+    Ok(Job { new, posting: Arc::new(posting), way: Arc::clone(way), source: Arc::clone(source) })
+}
+
+/// The key decides the partition and so the order: a record under another entity's key would break both.
+fn check_key(key: &Bytes, envelope: &Envelope) -> Result<(), Poison> {
+    let wrong = |message: String| Poison { code: "SNK-0011", message };
+    let parsed = RecordKey::parse(key).map_err(|error| wrong(error.to_string()))?;
+    let same = parsed.tenant == envelope.tenant
+        && parsed.object == envelope.event_type.object()
+        && parsed.entity == envelope.entity;
+    if same {
+        return Ok(());
+    }
+    Err(wrong(format!(
+        "the record's key is `{}`, its envelope says `{}/{}/{}`",
+        String::from_utf8_lossy(key),
+        envelope.tenant,
+        envelope.event_type.object(),
+        envelope.entity
+    )))
+}
+
+fn undecodable(error: &DecodeError) -> Reading {
+    poison(error.code(), error.to_string())
+}
+
+fn poison(code: &'static str, message: String) -> Reading {
+    Reading::Poison(Poison { code, message })
+}

@@ -1,0 +1,219 @@
+//! The loop: facts in, decisions out. Group events are in [`group`], decisions in [`actions`], acknowledgements in [`acks`].
+
+mod acks;
+mod actions;
+mod group;
+
+use std::{sync::Arc, time::Duration, time::Instant};
+
+use ahash::AHashMap;
+use contract::Decoder;
+use delivery::{Action, Core, Ticket};
+use kafka::{AssignmentId, Member};
+use ledger::Ledger;
+use target::Client;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tracing::error;
+
+use crate::{
+    admission::Job, clock::Clock, message::Message, metrics::SinkMetrics, outbox::Outbox,
+    partition::Partition, plan::Plan, settlement::Settlement,
+};
+use group::Revocation;
+
+/// Most facts taken in before decisions are carried out.
+const BATCH: usize = 1_024;
+/// How often the gauges are set while nothing else happens.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Why the engine cannot go on. The process ends; started again, it resolves what was under way.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// The ledger cannot be read.
+    #[error("the ledger cannot be read")]
+    Ledger(#[from] ledger::LedgerError),
+    /// The producer failed for good.
+    #[error("the producer failed for good: {0}")]
+    Producer(String),
+    /// The brokers refuse an outcome, a dead letter or a changelog record.
+    #[error("the brokers refuse a record that must be written: {0}")]
+    Refused(String),
+    /// The consumer cannot go on.
+    #[error("the consumer cannot go on: {0}")]
+    Consumer(String),
+    /// A ledger cannot be restored.
+    #[error("{topic}/{partition} cannot be taken over: {reason}")]
+    Restore {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// The stable code, see docs/errors.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Producer(_) => "SNK-0030",
+            Self::Refused(_) => "SNK-0031",
+            Self::Consumer(_) => "SNK-0032",
+            Self::Restore { .. } => "SNK-0023",
+        }
+    }
+}
+
+/// What the engine works with.
+pub(crate) struct Parts {
+    pub(crate) clock: Clock,
+    pub(crate) core: Core,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) decoder: Arc<Decoder>,
+    pub(crate) ledger: Ledger,
+    pub(crate) outbox: Outbox,
+    pub(crate) member: Arc<Member>,
+    pub(crate) client: Client,
+    pub(crate) metrics: SinkMetrics,
+    pub(crate) kafka: kafka::Settings,
+    pub(crate) region: String,
+    pub(crate) outcome_topic: Arc<str>,
+    pub(crate) outcome_schema: u32,
+    /// How long a confirmed membership allows sending.
+    pub(crate) lease: Duration,
+    pub(crate) drain: Duration,
+}
+
+/// A posting that is not over.
+struct Active {
+    ticket: Ticket,
+    job: Job,
+    settlement: Option<Settlement>,
+}
+
+/// The loop's state.
+pub(crate) struct Engine {
+    parts: Parts,
+    inbox: UnboundedReceiver<Message>,
+    /// For whoever reports to the loop.
+    outbound: UnboundedSender<Message>,
+    partitions: AHashMap<AssignmentId, Partition>,
+    /// By the ticket's slot.
+    active: Vec<Option<Active>>,
+    revocations: Vec<Revocation>,
+    /// Jobs for the ledger's thread, handed over once for each turn of the loop.
+    ledger_jobs: Vec<ledger::Job>,
+    tickets: Vec<Ticket>,
+    failure: Option<EngineError>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        parts: Parts,
+        inbox: UnboundedReceiver<Message>,
+        outbound: UnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            parts,
+            inbox,
+            outbound,
+            partitions: AHashMap::new(),
+            active: Vec::new(),
+            revocations: Vec::new(),
+            ledger_jobs: Vec::new(),
+            tickets: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// Runs until the member has left the group, or something fails that only a restart can mend.
+    pub(crate) async fn run(mut self) -> Result<(), EngineError> {
+        let mut facts = Vec::with_capacity(BATCH);
+        loop {
+            let wake = tokio::time::Instant::from_std(self.wake());
+            tokio::select! {
+                received = self.inbox.recv_many(&mut facts, BATCH) => if received == 0 { break },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            let mut left = false;
+            for fact in facts.drain(..) {
+                left |= matches!(fact, Message::Left);
+                self.take(fact);
+            }
+            self.decide()?;
+            if let Some(failure) = self.failure.take() {
+                error!(code = failure.code(), error = %failure, "sink stops");
+                return Err(failure);
+            }
+            self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
+            if left {
+                break;
+            }
+        }
+        let outbox = self.parts.outbox;
+        let drain = self.parts.drain;
+        // What is still unacknowledged is an Intent or an outcome that a successor resolves or finds.
+        let flushed = tokio::task::spawn_blocking(move || outbox.flush(drain)).await.unwrap_or(false);
+        tracing::info!(flushed, "sink drained");
+        Ok(())
+    }
+
+    /// The next moment at which something is due.
+    fn wake(&self) -> Instant {
+        let idle = Instant::now() + IDLE;
+        let core = self.parts.core.next_wake().map(|mono| self.parts.clock.instant(mono));
+        let revocation = self.revocations.iter().map(|r| r.deadline).min();
+        [core, revocation].into_iter().flatten().fold(idle, Instant::min)
+    }
+
+    fn take(&mut self, fact: Message) {
+        match fact {
+            Message::Group(event) => self.group(event),
+            Message::Ledger(written) => self.written(written),
+            Message::Journal(journaled) => self.journaled(journaled),
+            Message::Answered(ticket, answer) => self.inform(delivery::Input::Answered(ticket, answer)),
+            Message::ReadBack(ticket, seen) => self.inform(delivery::Input::ReadBack(ticket, seen)),
+            Message::Schema(id, result) => self.schema(id, result),
+            Message::Restored(id, result) => self.restored(id, result),
+            Message::Left => {}
+        }
+    }
+
+    fn inform(&mut self, input: delivery::Input) {
+        let now = self.parts.clock.now();
+        self.parts.core.handle(input, now);
+    }
+
+    /// Carries out everything that was decided, and what follows from it at once.
+    fn decide(&mut self) -> Result<(), EngineError> {
+        let now = self.parts.clock.now();
+        self.parts.core.tick(now);
+        loop {
+            let actions: Vec<Action> = self.parts.core.drain_actions().collect();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                tracing::trace!(?action, "decided");
+                self.act(action)?;
+            }
+        }
+        for (purpose, reason) in self.parts.outbox.retry() {
+            self.refused(&purpose, &reason);
+        }
+        let jobs = std::mem::take(&mut self.ledger_jobs);
+        self.parts.ledger.submit(jobs);
+        self.finish_revocations();
+        Ok(())
+    }
+
+    fn active(&mut self, ticket: Ticket) -> Option<&mut Active> {
+        self.active.get_mut(ticket.slot())?.as_mut().filter(|a| a.ticket == ticket)
+    }
+
+    fn fail(&mut self, failure: EngineError) {
+        self.failure.get_or_insert(failure);
+    }
+}

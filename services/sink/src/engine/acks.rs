@@ -1,0 +1,95 @@
+//! What the brokers and the local ledger acknowledge.
+
+use delivery::{Input, PartitionId, Ticket};
+use kafka::{Journaled, Position};
+use ledger::Written;
+
+use super::{Engine, EngineError};
+use crate::{outbox::Purpose, settlement::Settlement};
+
+impl Engine {
+    pub(super) fn written(&mut self, written: Written) {
+        match written {
+            Written::Intents(tickets) => self.inform_all(tickets, Input::IntentDurable),
+            Written::IntentsFailed(tickets) => self.inform_all(tickets, Input::IntentFailed),
+            Written::Outcomes(tickets) => {
+                for ticket in tickets {
+                    self.progress(ticket, |settlement| settlement.recorded = true);
+                }
+            }
+        }
+    }
+
+    fn inform_all(&mut self, tickets: Vec<Ticket>, input: impl Fn(Ticket) -> Input) {
+        let now = self.parts.clock.now();
+        for ticket in tickets {
+            self.parts.core.handle(input(ticket), now);
+        }
+    }
+
+    pub(super) fn journaled(&mut self, journaled: Journaled) {
+        match journaled {
+            Journaled::Acked(token, position) => {
+                if let Some(purpose) = self.parts.outbox.acked(token) {
+                    self.acked(purpose, position);
+                }
+            }
+            Journaled::Refused(token, reason) => {
+                if let Some(purpose) = self.parts.outbox.acked(token) {
+                    self.refused(&purpose, &reason);
+                }
+            }
+            Journaled::Broken(_, reason) => self.fail(EngineError::Producer(reason)),
+        }
+    }
+
+    fn acked(&mut self, purpose: Purpose, position: Position) {
+        match purpose {
+            Purpose::Intent { assignment, then } => {
+                // An acknowledgement that outlived its assignment must not move the position of the next one.
+                let Some(partition) = self.partitions.get(&assignment) else { return };
+                let space = std::sync::Arc::clone(&partition.space);
+                let offset = position.offset;
+                self.ledger_jobs.push(match then.map(|job| *job) {
+                    Some(ledger::Job::Intent { ticket, space, key, intent, .. }) => {
+                        ledger::Job::Intent { ticket, space, key, intent, position: Some(offset) }
+                    }
+                    _ => ledger::Job::Position { space, position: offset },
+                });
+            }
+            Purpose::Outcome(ticket) => self.record(ticket, position.offset),
+            Purpose::OutcomeEvent(ticket) => self.progress(ticket, |settlement| settlement.announced = true),
+            Purpose::Again(known) => self.inform(*known),
+            Purpose::DeadLetter(ticket) => self.inform(Input::DeadLettered(ticket)),
+            Purpose::Poison(assignment, offset) => {
+                self.parts.core.release(PartitionId(assignment.0), offset);
+            }
+        }
+    }
+
+    /// The changelog has the outcome: the local ledger follows.
+    fn record(&mut self, ticket: Ticket, position: i64) {
+        let Some(active) = self.active(ticket) else { return };
+        let Some(settlement) = &active.settlement else { return };
+        let (outcome, new) = (settlement.outcome.clone(), active.job.new);
+        let assignment = active.job.source.assignment;
+        let Some(partition) = self.partitions.get(&assignment) else { return };
+        self.ledger_jobs.push(ledger::Job::Outcome {
+            ticket,
+            space: std::sync::Arc::clone(&partition.space),
+            key: new.key,
+            entity: new.entity,
+            outcome,
+            position,
+        });
+    }
+
+    fn progress(&mut self, ticket: Ticket, change: impl FnOnce(&mut Settlement)) {
+        let Some(active) = self.active(ticket) else { return };
+        let Some(settlement) = &mut active.settlement else { return };
+        change(settlement);
+        if settlement.is_complete() {
+            self.inform(Input::OutcomeDurable(ticket));
+        }
+    }
+}

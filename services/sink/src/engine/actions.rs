@@ -1,0 +1,168 @@
+//! Carrying out what the core decides.
+
+use std::{sync::Arc, time::Duration};
+
+use delivery::{Action, Input, Intent, OnUnknown, Outcome, PartitionId, Prior, Reason, Status, Ticket};
+use kafka::AssignmentId;
+use ledger::Entry;
+
+use super::{Engine, EngineError};
+use crate::{
+    admission::Job,
+    evidence::{Origin, Rejection, of_rejection},
+    message::Message,
+    outbox::{Letter, Purpose},
+    settlement::{Settlement, changelog_letter, outcome_letter},
+};
+
+impl Engine {
+    pub(super) fn act(&mut self, action: Action) -> Result<(), EngineError> {
+        match action {
+            Action::Consult(ticket) => self.consult(ticket)?,
+            Action::WriteIntent(ticket, intent) => self.write_intent(ticket, intent)?,
+            Action::Send { ticket, attempt, timeout_ms } => self.post(ticket, attempt, timeout_ms),
+            Action::ReadBack { ticket, timeout_ms } => self.look(ticket, timeout_ms),
+            Action::DeadLetter(ticket, reason) => self.dead_letter(ticket, &reason),
+            Action::WriteOutcome(ticket, outcome) => self.write_outcome(ticket, outcome)?,
+            Action::Done { ticket, duplicate_of } => self.done(ticket, duplicate_of),
+            Action::StoreOffset { partition, offset } => {
+                self.parts.member.store(assignment(partition), offset);
+            }
+            Action::Pause(partition) => self.parts.member.pause(assignment(partition)),
+            Action::Resume(partition) => self.resume(assignment(partition)),
+        }
+        Ok(())
+    }
+
+    fn consult(&mut self, ticket: Ticket) -> Result<(), EngineError> {
+        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return Ok(()) };
+        let (key, entity) = (active.job.new.key, active.job.new.entity);
+        let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
+        let (prior, last_version) = self.parts.ledger.consult(&partition.space, &key, entity)?;
+        let again = match &prior {
+            Prior::Outcome(outcome) => Some(self.outcome_event(&active.job, outcome)),
+            Prior::None | Prior::Intent(_) => None,
+        };
+        let known = Input::Known { ticket, prior, last_version };
+        match again {
+            // The process that recorded it may have died before it told anybody.
+            Some(letter) => self.send(letter, Purpose::Again(Box::new(known))),
+            None => self.inform(known),
+        }
+        Ok(())
+    }
+
+    /// Local first, for all but class N: its Intent must outlive the machine, so the changelog comes first.
+    fn write_intent(&mut self, ticket: Ticket, intent: Intent) -> Result<(), EngineError> {
+        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return Ok(()) };
+        let assignment = active.job.source.assignment;
+        let Some(partition) = self.partitions.get(&assignment) else { return Ok(()) };
+        let letter = changelog_letter(&active.job, partition, Entry::Intent(intent))?;
+        let (key, space) = (active.job.new.key, Arc::clone(&partition.space));
+        let changelog_first = matches!(active.job.new.class, delivery::Class::Neither(OnUnknown::Park));
+        let job = ledger::Job::Intent { ticket, space, key, intent, position: None };
+        let then = if changelog_first {
+            Some(Box::new(job))
+        } else {
+            self.ledger_jobs.push(job);
+            None
+        };
+        self.send(letter, Purpose::Intent { assignment, then });
+        Ok(())
+    }
+
+    fn post(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
+        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        let kind = if attempt == 1 { "first" } else { "repeat" };
+        self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
+        let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        let (client, report) = (self.parts.client.clone(), self.outbound.clone());
+        let timeout = Duration::from_millis(timeout_ms);
+        tokio::spawn(async move {
+            let answer = client.send(&way.endpoint, &posting, timeout).await;
+            report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
+        });
+    }
+
+    fn look(&mut self, ticket: Ticket, timeout_ms: u64) {
+        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
+        let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        let (client, report) = (self.parts.client.clone(), self.outbound.clone());
+        let timeout = Duration::from_millis(timeout_ms);
+        tokio::spawn(async move {
+            let seen = client.read_back(&way.endpoint, &posting, timeout).await;
+            report.send(Message::ReadBack(ticket, seen)).ok();
+        });
+    }
+
+    fn dead_letter(&mut self, ticket: Ticket, reason: &Reason) {
+        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        let (job, source) = (&active.job, &active.job.source);
+        let Some(partition) = self.partitions.get(&source.assignment) else { return };
+        let origin = Origin { topic: &partition.topic, partition: partition.number, offset: source.offset };
+        let tenant = &source.envelope.tenant;
+        let rejection = Rejection {
+            tenant,
+            event_id: source.envelope.event_id.to_string(),
+            route: &job.way.name,
+            generation: job.new.key.generation,
+            reason,
+        };
+        let topic = Arc::from(topics::names::dlq(&self.parts.region, Some(tenant)));
+        let letter = of_rejection(topic, &origin, &source.key, &source.value, &rejection);
+        self.send(letter, Purpose::DeadLetter(ticket));
+    }
+
+    fn write_outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), EngineError> {
+        let Some(active) = self.active.get_mut(ticket.slot()).and_then(Option::as_mut) else { return Ok(()) };
+        let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
+        let changelog = changelog_letter(&active.job, partition, Entry::Outcome(outcome.clone()))?;
+        let event =
+            outcome_letter(&active.job, &self.parts.outcome_topic, self.parts.outcome_schema, &outcome);
+        active.settlement = Some(Settlement::new(outcome));
+        self.send(changelog, Purpose::Outcome(ticket));
+        self.send(event, Purpose::OutcomeEvent(ticket));
+        Ok(())
+    }
+
+    fn outcome_event(&self, job: &Job, outcome: &Outcome) -> Letter {
+        outcome_letter(job, &self.parts.outcome_topic, self.parts.outcome_schema, outcome)
+    }
+
+    fn done(&mut self, ticket: Ticket, duplicate_of: Option<Status>) {
+        let Some(active) = self.active.get_mut(ticket.slot()).and_then(Option::take) else { return };
+        let envelope = &active.job.source.envelope;
+        if duplicate_of.is_some() {
+            return self.parts.metrics.duplicate(&envelope.tenant);
+        }
+        if let Some(settlement) = active.settlement {
+            let micros = settlement.outcome.settled_at * 1_000 - envelope.received_at;
+            let seconds = micros as f64 / 1e6;
+            let status = settlement.outcome.status;
+            self.parts.metrics.settled(&envelope.tenant, &active.job.way.name, status, seconds);
+        }
+    }
+
+    /// A partition that waits for a schema stays paused for that.
+    fn resume(&mut self, id: AssignmentId) {
+        if self.partitions.get(&id).is_some_and(|p| p.schema.is_none()) {
+            self.parts.member.resume(id);
+        }
+    }
+
+    pub(super) fn send(&mut self, letter: Letter, purpose: Purpose) {
+        if let Err((purpose, reason)) = self.parts.outbox.send(letter, purpose) {
+            self.refused(&purpose, &reason);
+        }
+    }
+
+    /// What must be written and cannot be is never skipped: the sink stops.
+    pub(super) fn refused(&mut self, purpose: &Purpose, reason: &str) {
+        self.fail(EngineError::Refused(format!("{purpose:?}: {reason}")));
+    }
+}
+
+fn assignment(partition: PartitionId) -> AssignmentId {
+    AssignmentId(partition.0)
+}

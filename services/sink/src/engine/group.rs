@@ -1,0 +1,258 @@
+//! What the consumer group does to us: partitions come, records come, leases are renewed, partitions go.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use contract::{RegistryError, WriterSchema};
+use delivery::PartitionId;
+use kafka::{Assigned, AssignmentId, Fetched, GroupEvent};
+use tracing::warn;
+
+use super::{Active, Engine, EngineError};
+use crate::{
+    admission::{self, Reading},
+    evidence::{Origin, Poison, of_poison},
+    message::Message,
+    outbox::Purpose,
+    partition::Partition,
+    restore::{Wanted, restore},
+};
+
+/// The wait before the registry is asked again.
+const REGISTRY_RETRY: Duration = Duration::from_millis(500);
+
+/// Partitions that are being taken away.
+pub(super) struct Revocation {
+    ids: Vec<AssignmentId>,
+    pub(super) deadline: Instant,
+    done: mpsc::SyncSender<()>,
+}
+
+fn core_id(id: AssignmentId) -> PartitionId {
+    PartitionId(id.0)
+}
+
+impl Engine {
+    pub(super) fn group(&mut self, event: GroupEvent) {
+        match event {
+            GroupEvent::Assigned(assigned) => self.assigned(&assigned),
+            GroupEvent::Records(records) => {
+                self.parts.member.taken(records.len());
+                records.into_iter().for_each(|r| self.fetched(r));
+            }
+            GroupEvent::Confirmed { ids, since } => self.confirmed(&ids, since),
+            GroupEvent::Revoking { ids, lost, done } => self.revoking(ids, lost, done),
+            GroupEvent::Failed(reason) => self.fail(EngineError::Consumer(reason)),
+        }
+    }
+
+    /// Partitions are paused until their ledgers are complete.
+    fn assigned(&mut self, assigned: &[Assigned]) {
+        let mut wanted = Vec::with_capacity(assigned.len());
+        for one in assigned {
+            let partition = Partition::new(one);
+            self.parts.core.assign(core_id(one.id), one.start);
+            wanted.push(Wanted {
+                id: one.id,
+                changelog: Arc::clone(&partition.changelog),
+                partition: one.partition,
+                space: Arc::clone(&partition.space),
+            });
+            self.partitions.insert(one.id, partition);
+        }
+        let (settings, ledger) = (self.parts.kafka.clone(), self.parts.ledger.clone());
+        let outbound = self.outbound.clone();
+        tokio::task::spawn_blocking(move || {
+            restore(&settings, &ledger, &wanted, |id, result| {
+                outbound.send(Message::Restored(id, result)).ok(); // the engine has stopped: nobody listens
+            });
+        });
+    }
+
+    pub(super) fn restored(&mut self, id: AssignmentId, result: Result<usize, String>) {
+        let Some(partition) = self.partitions.get(&id) else { return };
+        match result {
+            Ok(records) => {
+                self.parts.metrics.restored(&partition.topic, records);
+                self.parts.member.resume(id);
+            }
+            Err(reason) => {
+                let (topic, partition) = (Arc::clone(&partition.topic), partition.number);
+                self.fail(EngineError::Restore { topic, partition, reason });
+            }
+        }
+    }
+
+    /// The coordinator answered a commit that began at `since`: until its session time-out nobody else is given our
+    /// partitions.
+    fn confirmed(&mut self, ids: &[AssignmentId], since: Instant) {
+        let until = self.parts.clock.mono(since + self.parts.lease);
+        let now = self.parts.clock.now();
+        for id in ids {
+            self.parts.core.renew_lease(core_id(*id), until, now);
+        }
+    }
+
+    fn revoking(&mut self, ids: Vec<AssignmentId>, lost: bool, done: mpsc::SyncSender<()>) {
+        ids.iter().for_each(|id| self.parts.core.drain(core_id(*id)));
+        let drain = if lost { Duration::ZERO } else { self.parts.drain };
+        self.revocations.push(Revocation { ids, deadline: Instant::now() + drain, done });
+    }
+
+    /// Gives partitions back once nothing of them is in flight, or time is up.
+    pub(super) fn finish_revocations(&mut self) {
+        let mut open = std::mem::take(&mut self.revocations);
+        open.retain(|revocation| {
+            let busy: usize = revocation.ids.iter().map(|id| self.parts.core.unsettled(core_id(*id))).sum();
+            if busy > 0 && Instant::now() < revocation.deadline {
+                return true;
+            }
+            if busy > 0 {
+                warn!(
+                    requests = busy,
+                    "partitions are given back with requests in flight, the next owner resolves them"
+                );
+            }
+            let now = self.parts.clock.now();
+            for id in &revocation.ids {
+                self.parts.core.revoke(core_id(*id), now);
+                self.partitions.remove(id);
+            }
+            let gone = |a: &Active| revocation.ids.contains(&a.job.source.assignment);
+            for slot in &mut self.active {
+                if slot.as_ref().is_some_and(gone) {
+                    *slot = None;
+                }
+            }
+            revocation.done.try_send(()).ok(); // the consumer's thread may have given up waiting
+            false
+        });
+        self.revocations = open;
+    }
+
+    fn fetched(&mut self, record: Fetched) {
+        let Some(partition) = self.partitions.get_mut(&record.id) else { return };
+        if partition.schema.is_some() {
+            partition.waiting.push_back(record);
+        } else if let Some(record) = self.admit(record) {
+            self.await_schema(record);
+        }
+    }
+
+    /// Takes a record in. Gives it back if its schema must be fetched first.
+    fn admit(&mut self, record: Fetched) -> Option<(Fetched, u32)> {
+        let core = core_id(record.id);
+        match admission::read(&record, &self.parts.decoder, &self.parts.plan) {
+            Reading::NeedsSchema(id) => return Some((record, id)),
+            Reading::Poison(poison) => {
+                if self.parts.core.hold(core, record.offset) {
+                    self.poison(&record, &poison);
+                }
+            }
+            Reading::Jobs(jobs) => {
+                let postings: Vec<_> = jobs.iter().map(|j| j.new).collect();
+                let mut tickets = std::mem::take(&mut self.tickets);
+                if self.parts.core.admit(core, record.offset, &postings, &mut tickets) {
+                    for (ticket, job) in tickets.drain(..).zip(jobs) {
+                        self.remember(Active { ticket, job, settlement: None });
+                    }
+                }
+                self.tickets = tickets;
+            }
+        }
+        None
+    }
+
+    fn remember(&mut self, active: Active) {
+        let slot = active.ticket.slot();
+        if slot >= self.active.len() {
+            self.active.resize_with(slot + 1, || None);
+        }
+        self.active[slot] = Some(active);
+    }
+
+    /// The partition waits; the others go on. A registry that does not answer is never a reason for a dead letter.
+    fn await_schema(&mut self, (record, schema): (Fetched, u32)) {
+        let id = record.id;
+        self.parts.member.pause(id);
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.waiting.push_front(record);
+            partition.schema = Some(schema);
+        }
+        self.fetch_schema(schema);
+    }
+
+    fn fetch_schema(&self, id: u32) {
+        let (decoder, report) = (Arc::clone(&self.parts.decoder), self.outbound.clone());
+        tokio::spawn(async move {
+            let result = loop {
+                match decoder.fetch(id).await {
+                    Err(error) if error.is_retryable() => {
+                        warn!(schema = id, %error, "registry does not answer, asking again");
+                        tokio::time::sleep(REGISTRY_RETRY).await;
+                    }
+                    result => break result,
+                }
+            };
+            report.send(Message::Schema(id, result)).ok();
+        });
+    }
+
+    /// The registry answered: every partition that waits for this schema goes on.
+    pub(super) fn schema(&mut self, schema: u32, result: Result<Arc<WriterSchema>, RegistryError>) {
+        let poison = result.err().map(|error| Poison { code: error.code(), message: error.to_string() });
+        let waits = |p: &Partition| p.schema == Some(schema);
+        let ids: Vec<AssignmentId> =
+            self.partitions.iter().filter(|(_, p)| waits(p)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(partition) = self.partitions.get_mut(&id) else { continue };
+            partition.schema = None;
+            let mut waiting = std::mem::take(&mut partition.waiting);
+            if let Some(poison) = &poison
+                && let Some(record) = waiting.pop_front()
+                && self.parts.core.hold(core_id(id), record.offset)
+            {
+                self.poison(&record, poison);
+            }
+            self.go_on(id, waiting);
+        }
+    }
+
+    fn go_on(&mut self, id: AssignmentId, mut waiting: VecDeque<Fetched>) {
+        while let Some(record) = waiting.pop_front() {
+            if let Some((record, schema)) = self.admit(record) {
+                waiting.push_front(record);
+                if let Some(partition) = self.partitions.get_mut(&id) {
+                    partition.waiting = waiting;
+                    partition.schema = Some(schema);
+                }
+                return self.fetch_schema(schema);
+            }
+        }
+        if !self.parts.core.is_paused(core_id(id)) {
+            self.parts.member.resume(id);
+        }
+    }
+
+    fn poison(&mut self, record: &Fetched, poison: &Poison) {
+        let Some(partition) = self.partitions.get(&record.id) else { return };
+        let origin = Origin { topic: &partition.topic, partition: partition.number, offset: record.offset };
+        warn!(
+            code = poison.code,
+            topic = origin.topic,
+            partition = origin.partition,
+            offset = origin.offset,
+            reason = poison.message,
+            "record cannot be read, it goes to the dead-letter topic"
+        );
+        self.parts.metrics.poison(poison.code);
+        // Only a configured tenant has a topic of its own.
+        let tenant = event::RecordKey::tenant_of(&record.key).filter(|t| self.parts.plan.knows(t));
+        let topic = Arc::from(topics::names::dlq(&self.parts.region, tenant.as_ref()));
+        let letter = of_poison(topic, tenant.as_ref(), &origin, &record.key, record.value.as_ref(), poison);
+        self.send(letter, Purpose::Poison(record.id, record.offset));
+    }
+}

@@ -1,0 +1,96 @@
+//! Dead letters: the original bytes, and headers that say where they came from and why they are here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use delivery::Reason;
+use event::TenantId;
+
+use crate::outbox::Letter;
+
+/// Where a record stood.
+pub(crate) struct Origin<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// Why a record cannot be read as an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Poison {
+    /// Stable code.
+    pub(crate) code: &'static str,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// A dead letter for a record that cannot be read. Its key is its origin: nothing else about it is certain.
+pub(crate) fn of_poison(
+    topic: Arc<str>,
+    tenant: Option<&TenantId>,
+    origin: &Origin<'_>,
+    key: &Bytes,
+    value: Option<&Bytes>,
+    poison: &Poison,
+) -> Letter {
+    let mut headers = origin_headers(origin);
+    headers.push(("cf-code", poison.code.into()));
+    headers.push(("cf-message", poison.message.clone().into()));
+    headers.push(("cf-original-key", key.to_vec()));
+    if let Some(tenant) = tenant {
+        headers.push(("cf-tenant", tenant.as_str().into()));
+    }
+    if value.is_none() {
+        headers.push(("cf-tombstone", b"true".to_vec()));
+    }
+    let name = format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
+    Letter { topic, partition: None, key: name.into(), value: value.cloned().unwrap_or_default(), headers }
+}
+
+/// What a rejected posting was about.
+pub(crate) struct Rejection<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) event_id: String,
+    pub(crate) route: &'a str,
+    pub(crate) generation: u16,
+    pub(crate) reason: &'a Reason,
+}
+
+/// A dead letter for a posting that the target refuses.
+pub(crate) fn of_rejection(
+    topic: Arc<str>,
+    origin: &Origin<'_>,
+    key: &Bytes,
+    value: &Bytes,
+    rejection: &Rejection<'_>,
+) -> Letter {
+    let reason = rejection.reason;
+    let mut headers = origin_headers(origin);
+    headers.push(("cf-code", reason.code.as_bytes().to_vec()));
+    headers.push(("cf-class", class_name(reason).into()));
+    headers.push(("cf-message", reason.message.as_bytes().to_vec()));
+    if let Some(status) = reason.status {
+        headers.push(("cf-status", status.to_string().into()));
+    }
+    headers.push(("cf-tenant", rejection.tenant.as_str().into()));
+    headers.push(("cf-event-id", rejection.event_id.clone().into()));
+    headers.push(("cf-route", rejection.route.into()));
+    headers.push(("cf-generation", rejection.generation.to_string().into()));
+    Letter { topic, partition: None, key: key.clone(), value: value.clone(), headers }
+}
+
+fn origin_headers(origin: &Origin<'_>) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("cf-origin-topic", origin.topic.into()),
+        ("cf-origin-partition", origin.partition.to_string().into()),
+        ("cf-origin-offset", origin.offset.to_string().into()),
+    ]
+}
+
+/// The class as the connector vocabulary writes it.
+fn class_name(reason: &Reason) -> String {
+    match serde_json::to_value(reason.class) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => format!("{:?}", reason.class),
+    }
+}

@@ -1,0 +1,25 @@
+//! The sink: consume → decide → deliver → settle.
+//!
+//! One loop ([`engine`]) owns the decision core and all bookkeeping. Around it, each on its own: the consumer's thread,
+//! the ledger's thread, the producer's thread, and one task for each request to a target. Everything reaches the loop
+//! through one channel, so that facts keep their order.
+
+mod admission;
+mod arguments;
+mod clock;
+mod engine;
+mod evidence;
+mod message;
+mod metrics;
+mod options;
+mod outbox;
+mod partition;
+mod plan;
+mod restore;
+mod service;
+mod settlement;
+
+pub use arguments::Arguments;
+pub use options::{Options, RegistryOptions};
+pub use plan::PlanError;
+pub use service::{Service, StartError};

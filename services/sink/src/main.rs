@@ -1,0 +1,24 @@
+//! `counterfoil-sink`: the sink as a process of its own.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sink::Arguments;
+
+#[derive(Parser)]
+#[command(name = "counterfoil-sink", version)]
+struct CommandLine {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match CommandLine::parse().arguments.run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What reaches the engine's loop.
+
+use std::sync::Arc;
+
+use contract::{RegistryError, WriterSchema};
+use delivery::{Answer, ReadBack, Ticket};
+use kafka::{AssignmentId, GroupEvent, Journaled};
+use ledger::Written;
+
+/// A fact for the engine.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// From the consumer's thread.
+    Group(GroupEvent),
+    /// From the ledger's thread.
+    Ledger(Written),
+    /// From the producer's thread.
+    Journal(Journaled),
+    /// A target answered a posting.
+    Answered(Ticket, Answer),
+    /// A target answered a look-up.
+    ReadBack(Ticket, ReadBack),
+    /// The registry answered.
+    Schema(u32, Result<Arc<WriterSchema>, RegistryError>),
+    /// A partition's ledger is complete, or cannot be.
+    Restored(AssignmentId, Result<usize, String>),
+    /// The member has left the group: nothing more will come.
+    Left,
+}

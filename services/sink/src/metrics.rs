@@ -1,0 +1,97 @@
+//! The sink's metrics.
+
+use delivery::{Gauges, Status};
+use event::TenantId;
+use telemetry::{HistogramVec, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
+
+/// Counters and gauges of the sink; names begin with `counterfoil_sink_`.
+pub(crate) struct SinkMetrics {
+    postings: IntCounterVec,
+    duplicates: IntCounterVec,
+    poison: IntCounterVec,
+    attempts: IntCounterVec,
+    latency: HistogramVec,
+    gauges: IntGaugeVec,
+    violations: IntGaugeVec,
+    restored: IntCounterVec,
+}
+
+impl SinkMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        let labels = ["tenant", "route", "status"];
+        Ok(Self {
+            postings: metrics.counters("postings_total", "postings that came to an end", &labels)?,
+            duplicates: metrics.counters(
+                "duplicates_total",
+                "records whose posting the ledger knew to be over",
+                &["tenant"],
+            )?,
+            poison: metrics.counters(
+                "unreadable_records_total",
+                "records sent to a dead-letter topic unread",
+                &["code"],
+            )?,
+            attempts: metrics.counters("attempts_total", "requests sent to targets", &["tenant", "kind"])?,
+            latency: metrics.histograms(
+                "latency_seconds",
+                "from acceptance at the gateway to the outcome",
+                &["tenant"],
+                buckets::LATENCY,
+            )?,
+            gauges: metrics.gauges("load_count", "postings, lanes and requests under way", &["what"])?,
+            violations: metrics.gauges(
+                "invariant_violations_count",
+                "must stay 0; see GUARANTEES.md",
+                &["id"],
+            )?,
+            restored: metrics.counters(
+                "restored_records_total",
+                "changelog records applied on assignment",
+                &["topic"],
+            )?,
+        })
+    }
+
+    pub(crate) fn settled(&self, tenant: &TenantId, route: &str, status: Status, seconds: f64) {
+        self.postings.with_label_values(&[tenant.as_str(), route, status_name(status)]).inc();
+        if status == Status::Committed {
+            self.latency.with_label_values(&[tenant.as_str()]).observe(seconds.max(0.0));
+        }
+    }
+
+    pub(crate) fn duplicate(&self, tenant: &TenantId) {
+        self.duplicates.with_label_values(&[tenant.as_str()]).inc();
+    }
+
+    pub(crate) fn poison(&self, code: &str) {
+        self.poison.with_label_values(&[code]).inc();
+    }
+
+    pub(crate) fn attempt(&self, tenant: &TenantId, kind: &str) {
+        self.attempts.with_label_values(&[tenant.as_str(), kind]).inc();
+    }
+
+    pub(crate) fn restored(&self, topic: &str, records: usize) {
+        self.restored.with_label_values(&[topic]).inc_by(records as u64);
+    }
+
+    pub(crate) fn load(&self, gauges: Gauges, unacked: usize) {
+        let set = |what: &str, value: usize| self.gauges.with_label_values(&[what]).set(value as i64);
+        set("postings", gauges.postings);
+        set("lanes", gauges.lanes);
+        set("requests", gauges.in_flight);
+        set("unacked_records", unacked);
+        for (id, count) in delivery::invariant::violations() {
+            self.violations.with_label_values(&[id.id()]).set(count as i64);
+        }
+    }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Committed => "committed",
+        Status::Rejected => "rejected",
+        Status::Superseded => "superseded",
+        Status::InDoubt => "in_doubt",
+    }
+}

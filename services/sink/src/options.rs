@@ -1,0 +1,97 @@
+//! The sink's settings.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ledger::LedgerOptions;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set about the sink.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Where it serves health and metrics. Loopback unless changed.
+    pub admin_listen: SocketAddr,
+    /// The region it serves; the second part of every topic's name.
+    pub region: String,
+    /// The folder of the tenants' configuration.
+    pub tenants: PathBuf,
+    /// A folder of connector definitions in the place of the embedded ones.
+    pub connectors: Option<PathBuf>,
+    /// How to reach the brokers.
+    pub kafka: kafka::Settings,
+    /// The schema registry.
+    pub registry: RegistryOptions,
+    /// The consumer group; members of it share the partitions.
+    pub group: String,
+    /// The local ledger.
+    pub ledger: LedgerOptions,
+    /// Most records of one partition that are fetched and not settled.
+    pub window: usize,
+    /// How often offsets are committed and the lease renewed; well below the group's session time-out.
+    #[serde(with = "service_kit::duration")]
+    pub commit_every: Duration,
+    /// How long requests in flight may take to end when partitions move or the sink stops.
+    #[serde(with = "service_kit::duration")]
+    pub drain: Duration,
+    /// How far the clocks of two machines may differ.
+    #[serde(with = "service_kit::duration")]
+    pub clock_skew: Duration,
+    /// The longest wait for a connection to a target.
+    #[serde(with = "service_kit::duration")]
+    pub connect_timeout: Duration,
+    /// Logging.
+    pub log: LogOptions,
+}
+
+/// The schema registry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryOptions {
+    /// Its base URL.
+    pub url: String,
+    /// Whether to register the schema of outcome events where it is missing.
+    pub register: bool,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogOptions {
+    /// How lines look.
+    pub format: telemetry::Format,
+    /// What is logged, as `level,target=level,…`; `RUST_LOG` wins.
+    pub filter: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8083)),
+            region: "eu".to_owned(),
+            tenants: PathBuf::from("tenants"),
+            connectors: None,
+            kafka: kafka::Settings::default(),
+            registry: RegistryOptions::default(),
+            group: "counterfoil-sink".to_owned(),
+            ledger: LedgerOptions::default(),
+            window: 1_000,
+            commit_every: Duration::from_secs(1),
+            drain: Duration::from_secs(4),
+            clock_skew: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(1),
+            log: LogOptions::default(),
+        }
+    }
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self { url: "http://127.0.0.1:8090".to_owned(), register: true }
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { format: telemetry::Format::Text, filter: "info".to_owned() }
+    }
+}

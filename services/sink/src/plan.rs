@@ -1,0 +1,206 @@
+//! What the configuration asks of the sink, compiled: which routes an event takes, and how each is delivered.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use ahash::{AHashMap, AHashSet};
+use delivery::{ConnectionId, ConnectionLimits, OnUnknown};
+use event::{EventType, ObjectKind, RouteId, TenantId};
+use secrecy::ExposeSecret as _;
+use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
+use tenancy::{Connection, Route, TargetClass, Tenant, TenantSet};
+
+/// Why the configuration cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A connector's definition does not fit.
+    #[error(transparent)]
+    Connector(#[from] DefinitionError),
+    /// A connector's file cannot be read.
+    #[error("connector definition {path} cannot be read")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A route cannot be delivered.
+    #[error("tenant `{tenant}`, route `{route}`: it cannot be delivered")]
+    Route {
+        /// Whose.
+        tenant: TenantId,
+        /// The route.
+        route: String,
+        /// Why not.
+        #[source]
+        source: EndpointError,
+    },
+    /// A route leads to a connection that is no target.
+    #[error(
+        "tenant `{tenant}`, route `{route}`: connection `{connection}` has no base_url, so nothing can be sent to it"
+    )]
+    NoTarget {
+        /// Whose.
+        tenant: TenantId,
+        /// The route.
+        route: String,
+        /// The connection.
+        connection: String,
+    },
+}
+
+/// One way of an event: a route, with everything needed to deliver on it.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) route: RouteId,
+    pub(crate) name: Arc<str>,
+    pub(crate) connection: ConnectionId,
+    pub(crate) connection_name: Arc<str>,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// All ways of all tenants of the region.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    tenants: AHashSet<TenantId>,
+    ways: AHashMap<TenantId, AHashMap<EventType, Vec<Arc<Way>>>>,
+    connections: Vec<(ConnectionId, ConnectionLimits)>,
+}
+
+impl Plan {
+    /// Compiles the tenants of `region`. Connectors come from `dir`, or from the binary.
+    pub(crate) fn compile(set: &TenantSet, region: &str, dir: Option<&Path>) -> Result<Self, PlanError> {
+        let mut plan = Self::default();
+        let mut connectors = Connectors { dir, known: BTreeMap::new() };
+        for tenant in set.iter().filter(|t| t.region == region) {
+            plan.tenants.insert(tenant.id.clone());
+            let mut ids = AHashMap::new();
+            for route in &tenant.routes {
+                let connection = plan.connection(&mut ids, &route.connection);
+                plan.add(tenant, route, connection, &mut connectors)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The ways that an event takes; none if the tenant is not known.
+    pub(crate) fn ways(&self, tenant: &TenantId, event_type: EventType) -> Option<&[Arc<Way>]> {
+        if !self.tenants.contains(tenant) {
+            return None;
+        }
+        Some(self.ways.get(tenant).and_then(|t| t.get(&event_type)).map_or(&[], Vec::as_slice))
+    }
+
+    /// Whether the tenant is configured, and so has a dead-letter topic of its own.
+    pub(crate) fn knows(&self, tenant: &TenantId) -> bool {
+        self.tenants.contains(tenant)
+    }
+
+    /// The objects that some route wants. Topics that nobody wants are not read: a first route for an object begins at
+    /// the oldest event that its topic keeps.
+    pub(crate) fn objects(&self) -> Vec<ObjectKind> {
+        let mut objects: Vec<ObjectKind> =
+            self.ways.values().flat_map(|t| t.keys()).map(|event_type| event_type.object()).collect();
+        objects.sort_unstable();
+        objects.dedup();
+        objects
+    }
+
+    /// Every connection with its limits.
+    pub(crate) fn connections(&self) -> &[(ConnectionId, ConnectionLimits)] {
+        &self.connections
+    }
+
+    fn connection(
+        &mut self,
+        ids: &mut AHashMap<String, ConnectionId>,
+        connection: &Connection,
+    ) -> ConnectionId {
+        *ids.entry(connection.name.clone()).or_insert_with(|| {
+            let id = ConnectionId(self.connections.len() as u32);
+            let timeout_ms = connection.timeout.as_millis() as u64;
+            self.connections.push((id, ConnectionLimits { concurrency: connection.concurrency, timeout_ms }));
+            id
+        })
+    }
+
+    fn add(
+        &mut self,
+        tenant: &Tenant,
+        route: &Route,
+        connection: ConnectionId,
+        connectors: &mut Connectors<'_>,
+    ) -> Result<(), PlanError> {
+        let target = &route.connection;
+        let base_url = target.base_url.as_deref().ok_or_else(|| PlanError::NoTarget {
+            tenant: tenant.id.clone(),
+            route: route.name.clone(),
+            connection: target.name.clone(),
+        })?;
+        let connector = connectors.get(&target.connector)?;
+        let ways = self.ways.entry(tenant.id.clone()).or_default();
+        for event_type in &route.on {
+            let object = route.object.as_deref().and_then(|o| o.parse().ok()).unwrap_or(event_type.object());
+            let endpoint = Endpoint::new(
+                &connector,
+                object,
+                base_url,
+                target.class.map(class),
+                on_unknown(route.on_unknown),
+                target.token.as_ref().map(|t| t.expose_secret()),
+            )
+            .map_err(|source| PlanError::Route {
+                tenant: tenant.id.clone(),
+                route: route.name.clone(),
+                source,
+            })?;
+            ways.entry(*event_type).or_default().push(Arc::new(Way {
+                route: route.id,
+                name: Arc::from(route.name.as_str()),
+                connection,
+                connection_name: Arc::from(target.name.as_str()),
+                endpoint,
+            }));
+        }
+        Ok(())
+    }
+}
+
+struct Connectors<'a> {
+    dir: Option<&'a Path>,
+    known: BTreeMap<String, Arc<Connector>>,
+}
+
+impl Connectors<'_> {
+    fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
+        if let Some(known) = self.known.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let connector = Arc::new(match self.dir {
+            None => Connector::embedded(name)?,
+            Some(dir) => {
+                let path = dir.join(format!("{name}.yaml"));
+                let yaml = std::fs::read_to_string(&path)
+                    .map_err(|source| PlanError::File { path: path.display().to_string(), source })?;
+                Connector::parse(name, &yaml)?
+            }
+        });
+        self.known.insert(name.to_owned(), Arc::clone(&connector));
+        Ok(connector)
+    }
+}
+
+fn class(class: TargetClass) -> ClassChoice {
+    match class {
+        TargetClass::Keyed => ClassChoice::Keyed,
+        TargetClass::Upsert => ClassChoice::Upsert,
+        TargetClass::Neither => ClassChoice::Neither,
+    }
+}
+
+fn on_unknown(choice: tenancy::OnUnknown) -> OnUnknown {
+    match choice {
+        tenancy::OnUnknown::Park => OnUnknown::Park,
+        tenancy::OnUnknown::Resend => OnUnknown::Resend,
+    }
+}

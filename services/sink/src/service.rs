@@ -1,0 +1,346 @@
+//! Build, run, drain.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
+use delivery::{Core, CoreOptions};
+use event::ObjectKind;
+use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
+use ledger::{Ledger, LedgerError, Opened};
+use service_kit::{Admin, Check, Readiness, Shutdown};
+use target::{Client, ClientOptions};
+use telemetry::{Metrics, MetricsError};
+use tenancy::{ConfigErrors, Environment, TenantSet};
+use tokio::sync::mpsc::unbounded_channel;
+use tracing::{info, warn};
+
+use crate::{
+    clock::Clock,
+    engine::{Engine, EngineError, Parts},
+    message::Message,
+    metrics::SinkMetrics,
+    options::Options,
+    outbox::Outbox,
+    plan::{Plan, PlanError},
+};
+
+/// The wait before brokers or registry are asked again at the start.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Why the sink could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The tenants' configuration has errors.
+    #[error("{0}")]
+    Tenants(#[source] ConfigErrors),
+    /// The configuration cannot be carried out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The Kafka settings make no client.
+    #[error("the kafka settings cannot be used")]
+    Kafka(#[from] SettingsError),
+    /// The local ledger cannot be opened.
+    #[error("the ledger cannot be opened")]
+    Ledger(#[from] LedgerError),
+    /// The registry refuses.
+    #[error("the schema registry refuses the schema of outcome events")]
+    Registry(#[from] RegistryError),
+    /// A topic is not as it must be.
+    #[error("topic `{topic}` {what}; `counterfoil topics plan` shows what is missing")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// An address cannot be listened on, or a root certificate cannot be read.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error("metrics cannot be set up")]
+    Metrics(#[from] MetricsError),
+    /// The session time-out leaves no time to send in.
+    #[error(
+        "session.timeout.ms of {session_ms} ms must be at least four times commit_every ({commit_ms} ms)"
+    )]
+    Lease {
+        /// The group's session time-out.
+        session_ms: u64,
+        /// How often offsets are committed.
+        commit_ms: u64,
+    },
+    /// The engine stopped.
+    #[error("the sink stopped: {0}")]
+    Stopped(String),
+}
+
+impl StartError {
+    /// The stable code, see docs/errors.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Tenants(error) => error.code(),
+            Self::Kafka(error) => error.code(),
+            Self::Ledger(error) => error.code(),
+            Self::Registry(error) => error.code(),
+            Self::Plan(_) => "CFG-0203",
+            Self::Topic { .. } => "SNK-0033",
+            Self::Lease { .. } => "SNK-0034",
+            Self::Io { .. } | Self::Metrics(_) | Self::Stopped(_) => "SNK-0035",
+        }
+    }
+}
+
+/// The sink, ready to run. Its admin server answers already.
+pub struct Service {
+    options: Options,
+    plan: Arc<Plan>,
+    lease: Duration,
+    admin: Admin,
+    readiness: Readiness,
+    kafka: Check,
+    registry: Check,
+    metrics: SinkMetrics,
+}
+
+impl Service {
+    /// Reads the configuration and binds the admin listener. Neither brokers nor registry are needed yet.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, see [`StartError`].
+    pub async fn build(options: Options) -> Result<Self, StartError> {
+        let set = TenantSet::load(&options.tenants, &Environment).map_err(StartError::Tenants)?;
+        let plan = Arc::new(Plan::compile(&set, &options.region, options.connectors.as_deref())?);
+        let lease = lease(&options)?;
+        let registry = Metrics::new("sink")?;
+        let metrics = SinkMetrics::new(&registry)?;
+        let readiness = Readiness::new();
+        let (kafka_check, registry_check) = (readiness.check("kafka"), readiness.check("registry"));
+        let admin =
+            Admin::start(options.admin_listen, registry, readiness.clone()).await.map_err(|source| {
+                StartError::Io { what: format!("cannot listen on {}", options.admin_listen), source }
+            })?;
+        Ok(Self {
+            options,
+            plan,
+            lease,
+            admin,
+            readiness,
+            kafka: kafka_check,
+            registry: registry_check,
+            metrics,
+        })
+    }
+
+    /// Where health and metrics are served.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Waits for registry and brokers, joins the group, and delivers until `shutdown`.
+    ///
+    /// # Errors
+    /// When something fails that only a restart can mend; what was under way is resolved by whoever comes next.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
+        let client = RegistryClient::new(&self.options.registry.url)?;
+        let Some(schema) = self.outcome_schema(&client, &shutdown).await? else { return Ok(()) };
+        self.registry.pass();
+        let Some(topics) = self.topics(&shutdown).await? else { return Ok(()) };
+        self.kafka.pass();
+        let result = self.deliver(client, schema, topics, shutdown).await;
+        result.map_err(|error| StartError::Stopped(crate::restore::chain(&error)))
+    }
+
+    async fn deliver(
+        self,
+        registry: RegistryClient,
+        outcome_schema: u32,
+        topics: Vec<String>,
+        shutdown: Shutdown,
+    ) -> Result<(), StartError> {
+        let options = self.options;
+        // Bounded by the partitions' windows and the connections' limits: whoever reports to the loop must never block,
+        // least of all the brokers' threads.
+        #[allow(clippy::disallowed_methods)]
+        let (outbound, inbox) = unbounded_channel();
+        let report = outbound.clone();
+        let (ledger, opened) = Ledger::open(&options.ledger, move |written| {
+            report.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
+        })?;
+        if let Opened::SetAside(path) = opened {
+            warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
+        }
+        let report = outbound.clone();
+        let journal = Journal::new(&options.kafka, move |journaled| {
+            report.send(Message::Journal(journaled)).ok();
+        })?;
+        let clock = Clock::new();
+        let mut core = Core::new(CoreOptions {
+            epoch: uuid::Uuid::new_v4().as_u64_pair().0,
+            window: options.window,
+            clock_skew_ms: options.clock_skew.as_millis() as u64,
+        });
+        self.plan.connections().iter().for_each(|(id, limits)| core.connect(*id, *limits));
+        let target = Client::new(ClientOptions {
+            connect_timeout: options.connect_timeout,
+            ..ClientOptions::default()
+        })
+        .map_err(|source| StartError::Io {
+            what: "the system's root certificates cannot be read".into(),
+            source,
+        })?;
+        let group = GroupOptions {
+            group: options.group.clone(),
+            topics,
+            commit_every: options.commit_every,
+            drain: options.drain,
+        };
+        let report = outbound.clone();
+        let member = Arc::new(Member::join(&options.kafka, group, move |event| {
+            report.send(Message::Group(event)).ok();
+        })?);
+        info!(group = options.group, region = options.region, "sink has joined");
+        let parts = Parts {
+            clock,
+            core,
+            plan: self.plan,
+            decoder: Arc::new(Decoder::new(registry)),
+            ledger,
+            outbox: Outbox::new(journal),
+            member: Arc::clone(&member),
+            client: target,
+            metrics: self.metrics,
+            kafka: options.kafka.clone(),
+            outcome_topic: Arc::from(topics::names::outcome(&options.region)),
+            region: options.region,
+            outcome_schema,
+            lease: self.lease,
+            drain: options.drain,
+        };
+        let leaver = outbound.clone();
+        let mut running = service_kit::spawn("engine", Engine::new(parts, inbox, outbound).run());
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = shutdown.triggered() => {
+                self.readiness.drain();
+                tokio::task::spawn_blocking(move || member.leave()).await.ok();
+                leaver.send(Message::Left).ok();
+                running.await
+            }
+        };
+        self.admin.stop().await;
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(stopped(&error)),
+            Err(panicked) => Err(StartError::Stopped(panicked.to_string())),
+        }
+    }
+
+    /// The id of the schema of outcome events. Waits for the registry; none if the sink is stopped meanwhile.
+    async fn outcome_schema(
+        &self,
+        client: &RegistryClient,
+        shutdown: &Shutdown,
+    ) -> Result<Option<u32>, StartError> {
+        let subject = outcome_subject(&self.options.region);
+        let json = &Contracts::embedded().outcome().json;
+        loop {
+            let found = if self.options.registry.register {
+                client.register(&subject, json).await.map(Some)
+            } else {
+                client.latest_id(&subject, json).await
+            };
+            match found {
+                Ok(Some(id)) => return Ok(Some(id)),
+                Ok(None) => self.registry.fail(format!("subject {subject} has no schema yet")),
+                Err(error) if error.is_retryable() => self.registry.fail(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+            if stops(shutdown).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions.
+    async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<String>>, StartError> {
+        loop {
+            let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
+            let objects = self.plan.objects();
+            let checked =
+                tokio::task::spawn_blocking(move || check_topics(&settings, &region, &objects)).await;
+            match checked {
+                Ok(Ok(topics)) => return Ok(Some(topics)),
+                Ok(Err(TopicProblem::Wrong(error))) => return Err(error),
+                Ok(Err(TopicProblem::Waiting(reason))) => self.kafka.fail(reason),
+                Err(panicked) => return Err(StartError::Stopped(panicked.to_string())),
+            }
+            if stops(shutdown).await {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+enum TopicProblem {
+    /// The brokers may answer, or the topic may be created, later.
+    Waiting(String),
+    Wrong(StartError),
+}
+
+fn check_topics(
+    settings: &kafka::Settings,
+    region: &str,
+    objects: &[ObjectKind],
+) -> Result<Vec<String>, TopicProblem> {
+    let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
+    let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
+    let partitions = |topic: &str| {
+        known
+            .get(topic)
+            .copied()
+            .ok_or_else(|| TopicProblem::Waiting(format!("topic `{topic}` does not exist")))
+    };
+    partitions(&topics::names::outcome(region))?;
+    partitions(&topics::names::dlq(region, None))?;
+    let mut all = Vec::new();
+    for object in objects {
+        let topic = topics::names::object_topic(region, *object);
+        let changelog = topics::names::ledger(&topic);
+        let (have, want) = (partitions(&changelog)?, partitions(&topic)?);
+        if have != want {
+            // Another count would send an event and its ledger entry to different owners.
+            let what = format!("has {have} partitions, `{topic}` has {want}: they must be equal");
+            return Err(TopicProblem::Wrong(StartError::Topic { topic: changelog, what }));
+        }
+        all.push(topic);
+    }
+    Ok(all)
+}
+
+/// Waits a moment. True if the sink is to stop.
+async fn stops(shutdown: &Shutdown) -> bool {
+    tokio::select! {
+        () = shutdown.triggered() => true,
+        () = tokio::time::sleep(RETRY) => false,
+    }
+}
+
+/// How long a confirmed membership allows sending: the group's session time-out less a margin for clocks and pauses.
+fn lease(options: &Options) -> Result<Duration, StartError> {
+    let session_ms = options.kafka.session_timeout().as_millis() as u64;
+    let commit_ms = options.commit_every.as_millis() as u64;
+    if session_ms < 4 * commit_ms {
+        return Err(StartError::Lease { session_ms, commit_ms });
+    }
+    Ok(Duration::from_millis(session_ms - session_ms / 5))
+}
+
+fn stopped(error: &EngineError) -> StartError {
+    StartError::Stopped(format!("{} {}", error.code(), crate::restore::chain(error)))
+}

@@ -1,0 +1,270 @@
+//! A sink between an embedded broker and a sandbox ERP, in one process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, dead_code)]
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use contract::{Compatibility, Contracts, Decoder, Outcome, RegistryClient, decode_outcome, split_wire};
+use event::{Envelope, EventId, EventType, ObjectKind, RecordKey, TenantId};
+use kafka::{Position, Producer, ReadRecord, Reader, embedded::Broker};
+use registry::EmbeddedRegistry;
+use sandbox::{Change, Idempotency, Sandbox};
+use serde_json::{Value, json};
+use service_kit::Shutdown;
+use sink::Options;
+use topics::{Specs, names};
+
+pub const REGION: &str = "eu";
+const LOOPBACK: &str = "127.0.0.1:0";
+
+/// Broker, registry, ERP; sinks come and go.
+pub struct World {
+    pub broker: Broker,
+    pub registry: EmbeddedRegistry,
+    pub sandbox: Sandbox,
+    pub erp: sandbox::Handle,
+    pub producer: Producer,
+    pub dir: tempfile::TempDir,
+    schema_ids: BTreeMap<ObjectKind, u32>,
+}
+
+pub struct RunningSink {
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<Result<(), sink::StartError>>,
+}
+
+impl RunningSink {
+    pub async fn stop(self) {
+        self.shutdown.trigger();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// As if its process had died.
+    pub fn abort(self) {
+        self.task.abort();
+    }
+
+    pub async fn ended(self) -> sink::StartError {
+        self.task.await.unwrap().unwrap_err()
+    }
+}
+
+impl World {
+    /// One tenant, `acme`, whose ERP is of `class`.
+    pub async fn start(class: &str) -> Self {
+        // Shown for a failed test; the second test of a process finds it set.
+        telemetry::init(telemetry::Format::Text, "warn").ok();
+        let specs = Specs::embedded().unwrap();
+        let plan = specs.all_for(REGION, &[tenant()]).unwrap();
+        let broker = Broker::start(&plan, 1).unwrap();
+        let registry = EmbeddedRegistry::start(address()).await.unwrap();
+        let client = RegistryClient::new(&registry.url()).unwrap();
+        for (subject, schema) in Contracts::embedded().subjects(REGION) {
+            client.register(&subject, schema).await.unwrap();
+            client.set_compatibility(&subject, Compatibility::FullTransitive).await.unwrap();
+        }
+        let mut schema_ids = BTreeMap::new();
+        for object in [ObjectKind::Customer, ObjectKind::Payment] {
+            let subject = contract::object_subject(REGION, object);
+            let schema = &Contracts::embedded().object(object).json;
+            schema_ids.insert(object, client.latest_id(&subject, schema).await.unwrap().unwrap());
+        }
+        let sandbox = Sandbox::new();
+        let idempotency = match class {
+            "keyed" => Idempotency::Key,
+            "upsert" => Idempotency::Upsert,
+            _ => Idempotency::Neither,
+        };
+        sandbox.configure("acme", Change { idempotency: Some(idempotency), ..Change::default() }).unwrap();
+        let erp = sandbox.start(address()).await.unwrap();
+        let producer = Producer::new(&broker.settings()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        write_tenant(&dir.path().join("tenants"), &erp.url(), class);
+        Self { broker, registry, sandbox, erp, producer, dir, schema_ids }
+    }
+
+    pub fn options(&self) -> Options {
+        let mut options = Options {
+            admin_listen: address(),
+            region: REGION.into(),
+            tenants: self.dir.path().join("tenants"),
+            commit_every: Duration::from_millis(300),
+            clock_skew: Duration::from_millis(100),
+            ..Options::default()
+        };
+        options.kafka = self.broker.settings();
+        options.kafka.consumer.extend(kafka::embedded::consumer_properties());
+        options.registry.url = self.registry.url();
+        options.ledger.dir = self.ledger_dir();
+        options.ledger.reserve_bytes = 0;
+        options
+    }
+
+    pub fn ledger_dir(&self) -> PathBuf {
+        self.dir.path().join("ledger")
+    }
+
+    pub async fn sink(&self) -> RunningSink {
+        self.sink_with(self.options()).await
+    }
+
+    pub async fn sink_with(&self, options: Options) -> RunningSink {
+        let service = sink::Service::build(options).await.unwrap();
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(service.run(shutdown.clone()));
+        RunningSink { shutdown, task }
+    }
+
+    /// Publishes a payment as the gateway would. Version 1 of entity `id` unless told otherwise.
+    pub async fn pay(&self, id: &str, version: i64) -> EventId {
+        let (envelope, key, value) = self.payment(id, version);
+        self.publish(ObjectKind::Payment, &key, &value).await;
+        envelope.event_id
+    }
+
+    pub fn payment(&self, id: &str, version: i64) -> (Envelope, Vec<u8>, Vec<u8>) {
+        let example: Value =
+            serde_json::from_str(include_str!("../../../../schemas/examples/payment.json")).unwrap();
+        let mut data = example["data"].clone();
+        data["id"] = json!(id);
+        let event_type: EventType =
+            if version == 1 { "payment.received" } else { "payment.updated" }.parse().unwrap();
+        let envelope = Envelope {
+            event_id: EventId::derive(&tenant(), "test", event_type, id, version),
+            tenant: tenant(),
+            event_type,
+            entity: id.into(),
+            source: "test".into(),
+            source_version: version,
+            occurred_at: 1_700_000_000_000_000,
+            received_at: 1_700_000_000_000_000,
+            correlation_id: None,
+            causation_id: None,
+            traceparent: None,
+            schema_version: 1,
+            extensions: BTreeMap::new(),
+        };
+        let key = RecordKey::new(tenant(), ObjectKind::Payment, id).unwrap().to_bytes();
+        let contract = Contracts::embedded().object(ObjectKind::Payment);
+        let value = contract.encode(self.schema_ids[&ObjectKind::Payment], &envelope, &data).unwrap();
+        (envelope, key, value)
+    }
+
+    pub async fn publish(&self, object: ObjectKind, key: &[u8], value: &[u8]) -> Position {
+        let topic = names::object_topic(REGION, object);
+        let placement = topics::partitioner::Placement::new(&tenant(), 4, 12);
+        self.producer.send(&topic, placement.partition(key), key, value, &[]).await.unwrap()
+    }
+
+    /// Every record of a topic.
+    pub async fn records(&self, topic: String) -> Vec<ReadRecord> {
+        let settings = self.broker.settings();
+        tokio::task::spawn_blocking(move || {
+            let reader = Reader::new(&settings, &topic).unwrap();
+            let mut left = 0;
+            let mut starts = Vec::new();
+            for partition in 0..reader.partitions().unwrap() {
+                let (low, end) = reader.bounds(partition).unwrap();
+                left += end - low;
+                starts.push((partition, low));
+            }
+            reader.start(&starts).unwrap();
+            let mut records = Vec::new();
+            while (records.len() as i64) < left {
+                records.push(reader.next(Duration::from_secs(10)).unwrap().expect("a record"));
+            }
+            records
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Every outcome event so far.
+    pub async fn outcomes(&self) -> Vec<Outcome> {
+        let decoder = Decoder::new(RegistryClient::new(&self.registry.url()).unwrap());
+        let mut outcomes = Vec::new();
+        for record in self.records(names::outcome(REGION)).await {
+            let (id, datum) = split_wire(record.value.as_ref().unwrap()).unwrap();
+            let schema = decoder.fetch(id).await.unwrap();
+            outcomes.push(decode_outcome(&schema, datum).unwrap());
+        }
+        outcomes
+    }
+
+    /// Waits until so many events have an outcome.
+    pub async fn settled(&self, events: usize) -> Vec<Outcome> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let outcomes = self.outcomes().await;
+            let ids: std::collections::HashSet<_> = outcomes.iter().map(|o| o.event_id).collect();
+            if ids.len() >= events {
+                return outcomes;
+            }
+            assert!(Instant::now() < deadline, "{} of {events} events have an outcome", ids.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub fn totals(&self) -> sandbox::Totals {
+        self.sandbox.summary().totals
+    }
+
+    pub fn change(&self, change: Change) {
+        self.sandbox.configure("acme", change).unwrap();
+    }
+
+    pub async fn dead_letters(&self) -> Vec<ReadRecord> {
+        self.records(names::dlq(REGION, Some(&tenant()))).await
+    }
+}
+
+pub fn header(record: &ReadRecord, name: &str) -> Option<String> {
+    let value = record.headers.iter().find(|(n, _)| n == name)?;
+    Some(String::from_utf8(value.1.to_vec()).unwrap())
+}
+
+pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !check().await {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub fn tenant() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn address() -> SocketAddr {
+    LOOPBACK.parse().unwrap()
+}
+
+fn write_tenant(dir: &Path, erp: &str, class: &str) {
+    let file = |name: &str, text: String| {
+        let path = dir.join("acme").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let key = dir.with_file_name("acme.key");
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(&key, "a-key-of-a-test-tenant").unwrap();
+    file(
+        "tenant.yaml",
+        format!(
+            "tenant: acme\nname: Acme\nregion: {REGION}\napi_keys: [{{id: a, secret: \"file:{}\"}}]\n",
+            key.display()
+        ),
+    );
+    file(
+        "connections/erp.yaml",
+        format!(
+            "connection: erp\nconnector: sandbox\nbase_url: \"{erp}/acme\"\nclass: {class}\nlimits: {{concurrency: 8}}\ntimeout: 1s\n"
+        ),
+    );
+    file("routes/payments.yaml", "route: payments\non: [\"payment.*\"]\nto: erp\n".into());
+}

@@ -1,0 +1,248 @@
+//! The sink end to end, in one process: what comes in on a topic becomes exactly one document.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, eventually, header};
+use contract::OutcomeStatus;
+use event::ObjectKind;
+use sandbox::Change;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_becomes_one_document() {
+    for class in ["keyed", "upsert", "neither"] {
+        let world = World::start(class).await;
+        let sink = world.sink().await;
+        for i in 0..50 {
+            world.pay(&format!("PAY-{i}"), 1).await;
+        }
+        let outcomes = world.settled(50).await;
+        assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed), "{class}");
+        assert!(outcomes.iter().all(|o| o.target_document_id.is_some()), "{class}");
+        // A resend is the same event: the ledger knows it.
+        for i in 0..50 {
+            world.pay(&format!("PAY-{i}"), 1).await;
+        }
+        sink.stop().await;
+        let totals = world.totals();
+        assert_eq!((totals.documents, totals.effects, totals.duplicates), (50, 50, 0), "{class}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_per_document_and_superseded_versions() {
+    let world = World::start("upsert").await;
+    let sink = world.sink().await;
+    for version in [1, 2, 3] {
+        world.pay("PAY-1", version).await;
+    }
+    world.settled(3).await;
+    world.pay("PAY-2", 5).await;
+    world.settled(4).await;
+    world.pay("PAY-2", 4).await;
+    let outcomes = world.settled(5).await;
+    sink.stop().await;
+    let late = outcomes.iter().find(|o| o.entity == "PAY-2" && o.source_version == 4).unwrap();
+    assert_eq!(late.status, OutcomeStatus::Superseded);
+    let totals = world.totals();
+    assert_eq!((totals.documents, totals.effects, totals.out_of_order), (2, 4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_are_resolved_by_class() {
+    for (class, status) in [
+        ("keyed", OutcomeStatus::Committed),
+        ("upsert", OutcomeStatus::Committed),
+        ("neither", OutcomeStatus::InDoubt),
+    ] {
+        let world = World::start(class).await;
+        world.change(Change { drop_answer_next: Some(5), ..Change::default() });
+        let sink = world.sink().await;
+        for i in 0..20 {
+            world.pay(&format!("PAY-{i}"), 1).await;
+        }
+        let outcomes = world.settled(20).await;
+        sink.stop().await;
+        let totals = world.totals();
+        assert_eq!((totals.documents, totals.duplicates), (20, 0), "{class}");
+        let hit: Vec<_> =
+            outcomes.iter().filter(|o| o.attempts > 1 || o.status == OutcomeStatus::InDoubt).collect();
+        // Class U is resolved by looking, without another attempt.
+        assert!(class == "upsert" || hit.len() == 5, "{class}: {hit:?}");
+        assert!(hit.iter().all(|o| o.status == status), "{class}");
+        assert_eq!(
+            outcomes.iter().filter(|o| o.status == OutcomeStatus::Committed).count(),
+            if class == "neither" { 15 } else { 20 }
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
+    let world = World::start("keyed").await;
+    let sink = world.sink().await;
+    // The sandbox wants a number as source version; a negative one is refused with 400.
+    let (_, key, value) = world.payment("PAY-BAD", -1);
+    world.publish(ObjectKind::Payment, &key, &value).await;
+    world.pay("PAY-GOOD", 1).await;
+    let outcomes = world.settled(2).await;
+    sink.stop().await;
+    let bad = outcomes.iter().find(|o| o.entity == "PAY-BAD").unwrap();
+    assert_eq!(bad.status, OutcomeStatus::Rejected);
+    assert_eq!(bad.error_code.as_deref(), Some("SNK-0001"));
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].value.as_deref(), Some(&value[..]), "original bytes");
+    assert_eq!(letters[0].key.as_deref(), Some(&key[..]));
+    assert_eq!(header(&letters[0], "cf-code").as_deref(), Some("SNK-0001"));
+    assert_eq!(header(&letters[0], "cf-route").as_deref(), Some("payments"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_records_are_dead_letters_and_the_partition_goes_on() {
+    let world = World::start("keyed").await;
+    let (_, key, value) = world.payment("PAY-1", 1);
+    let (_, other_key, _) = world.payment("PAY-2", 1);
+    let mut unknown_schema = value.clone();
+    unknown_schema[1..5].copy_from_slice(&9_999_u32.to_be_bytes());
+    let poison: [(&str, &[u8], Vec<u8>); 4] = [
+        ("CON-0201", &key, b"not avro at all".to_vec()),
+        ("CON-0202", &key, value[..value.len() - 3].to_vec()),
+        ("SNK-0011", &other_key, value.clone()),
+        ("REG-", &key, unknown_schema),
+    ];
+    for (_, key, value) in &poison {
+        world.publish(ObjectKind::Payment, key, value).await;
+    }
+    world.pay("PAY-1", 1).await;
+    let sink = world.sink().await;
+    let outcomes = world.settled(1).await;
+    assert_eq!(outcomes[0].status, OutcomeStatus::Committed);
+    eventually("all dead letters", async || world.dead_letters().await.len() >= 4).await;
+    sink.stop().await;
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 4);
+    for (code, key, value) in &poison {
+        let letter = letters
+            .iter()
+            .find(|l| {
+                l.value.as_deref() == Some(value) && header(l, "cf-original-key").unwrap().as_bytes() == *key
+            })
+            .expect(code);
+        let found = header(letter, "cf-code").unwrap();
+        assert!(found.starts_with(code) || found.starts_with("CON-"), "{code}: {found}");
+        assert!(header(letter, "cf-origin-offset").is_some());
+    }
+    assert_eq!(world.totals().documents, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_down_delays_and_never_dead_letters() {
+    let world = World::start("keyed").await;
+    let sink = world.sink().await;
+    // The sink is up, and knows no schema of payments yet.
+    eventually("the group", async || {
+        let committed = kafka::admin::end_offsets(&world.broker.settings(), "cf.eu.finance.payment.v1").await;
+        committed.is_ok()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.registry.set_available(false);
+    for i in 0..10 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.totals().requests, 0, "nothing can be read yet");
+    world.registry.set_available(true);
+    world.settled(10).await;
+    sink.stop().await;
+    assert!(world.dead_letters().await.is_empty());
+    assert_eq!(world.totals().documents, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_down_or_throttles_holds_its_lanes() {
+    let world = World::start("upsert").await;
+    world.change(Change { down: Some(true), ..Change::default() });
+    let sink = world.sink().await;
+    for i in 0..10 {
+        for version in [1, 2] {
+            world.pay(&format!("PAY-{i}"), version).await;
+        }
+    }
+    eventually("requests that fail", async || world.totals().requests > 5).await;
+    assert_eq!(world.totals().effects, 0);
+    world.change(Change { down: Some(false), throttle_per_second: Some(10), ..Change::default() });
+    world.settled(20).await;
+    sink.stop().await;
+    let totals = world.totals();
+    assert_eq!((totals.documents, totals.effects, totals.duplicates, totals.out_of_order), (10, 20, 0, 0));
+    assert!(world.dead_letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_sending_before_it_begins() {
+    let world = World::start("keyed").await;
+    let mut options = world.options();
+    options.ledger.reserve_bytes = u64::MAX;
+    let sink = world.sink_with(options).await;
+    for i in 0..10 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    // Long enough for the group's first join and many attempts.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(world.totals().requests, 0, "no Intent, no request");
+    sink.stop().await;
+    let sink = world.sink().await;
+    world.settled(10).await;
+    sink.stop().await;
+    assert_eq!((world.totals().documents, world.totals().duplicates), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_ledger_is_restored_from_the_changelog() {
+    let world = World::start("neither").await;
+    let sink = world.sink().await;
+    for i in 0..30 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    world.settled(30).await;
+    sink.stop().await;
+    std::fs::remove_dir_all(world.ledger_dir()).unwrap();
+    // The same events again: only the ledger can tell.
+    for i in 0..30 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    world.pay("PAY-NEW", 1).await;
+    let sink = world.sink().await;
+    world.settled(31).await;
+    sink.stop().await;
+    let totals = world.totals();
+    assert_eq!((totals.documents, totals.duplicates), (31, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_ledger_is_set_aside_and_restored() {
+    let world = World::start("neither").await;
+    let sink = world.sink().await;
+    for i in 0..30 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    world.settled(30).await;
+    sink.stop().await;
+    let conf = world.ledger_dir().join("sled/conf");
+    assert!(conf.exists());
+    std::fs::write(&conf, b"this is no configuration of sled").unwrap();
+    for i in 0..30 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    world.pay("PAY-NEW", 1).await;
+    let sink = world.sink().await;
+    world.settled(31).await;
+    sink.stop().await;
+    assert!(world.ledger_dir().join("sled.damaged-1").exists());
+    assert_eq!((world.totals().documents, world.totals().duplicates), (31, 0));
+}
