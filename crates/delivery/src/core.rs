@@ -49,8 +49,13 @@ struct Partition {
 }
 
 impl Partition {
+    /// Whether something new may be begun.
     fn may_send(&self, now: Now) -> bool {
-        !self.draining && now.mono < self.lease_until
+        !self.draining && self.is_leased(now)
+    }
+
+    fn is_leased(&self, now: Now) -> bool {
+        now.mono < self.lease_until
     }
 }
 
@@ -129,9 +134,13 @@ impl Core {
         }
     }
 
-    /// Postings of the partition that have a request in flight or an end being written.
+    /// Postings of the partition that have an Intent, a request in flight or an end being written. An Intent that is left
+    /// behind is one more for the next owner to resolve, or to park.
     pub fn unsettled(&self, partition: PartitionId) -> usize {
-        let busy = |s: Stage| matches!(s, Stage::InFlight | Stage::DeadLettering | Stage::Settling);
+        let busy = |s: Stage| {
+            use Stage::{DeadLettering, InFlight, Intending, Ready, Settling};
+            matches!(s, Intending | Ready | InFlight | DeadLettering | Settling)
+        };
         self.postings.iter().filter(|(_, p)| p.partition == partition && busy(p.stage)).count()
     }
 

@@ -94,6 +94,8 @@ pub(crate) struct Posting {
     pub(crate) first_attempt_mono: i64,
     /// The deadline of the durable Intent, wall-clock milliseconds.
     pub(crate) intent_deadline: i64,
+    /// The deadline of the newest request, monotonic milliseconds.
+    pub(crate) request_over_at: u64,
     /// Whether an attempt ended without anyone knowing its effect.
     pub(crate) unknown: bool,
     /// The newest version that was applied to the entity on this route.
@@ -116,6 +118,7 @@ impl Posting {
             first_attempt_at: None,
             first_attempt_mono: 0,
             intent_deadline: 0,
+            request_over_at: 0,
             unknown: false,
             last_version: None,
             reason: None,

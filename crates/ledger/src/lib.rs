@@ -3,6 +3,7 @@
 //! The changelog is the truth, the store a cache that may be thrown away (docs/adr/0003). A write counts as durable
 //! against a killed process once [`Written`] reports it; against a lost machine once the changelog acknowledged it.
 
+mod batch;
 mod error;
 pub mod record;
 mod sled_store;

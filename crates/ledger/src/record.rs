@@ -97,7 +97,8 @@ impl Stored {
 
 /// The store's value of a posting.
 pub fn encode_entry(entry: &Entry) -> Result<Vec<u8>, LedgerError> {
-    postcard::to_extend(entry, Vec::with_capacity(64)).map_err(|_| LedgerError::Record("it cannot be written"))
+    postcard::to_extend(entry, Vec::with_capacity(64))
+        .map_err(|_| LedgerError::Record("it cannot be written"))
 }
 
 /// Reads the store's value of a posting.

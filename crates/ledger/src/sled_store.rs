@@ -71,7 +71,12 @@ impl Store for SledStore {
         Ok(self.tree(space)?.get(key)?.map(|v| v.to_vec()))
     }
 
-    fn apply(&self, space: &Arc<str>, changes: Vec<Change>, position: Option<i64>) -> Result<(), LedgerError> {
+    fn apply(
+        &self,
+        space: &Arc<str>,
+        changes: Vec<Change>,
+        position: Option<i64>,
+    ) -> Result<(), LedgerError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
             batch.insert(key, value);

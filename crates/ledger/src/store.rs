@@ -15,7 +15,8 @@ pub trait Store: Send + Sync {
     fn get(&self, space: &Arc<str>, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError>;
     /// Applies changes as one, together with the changelog offset up to which the space is now complete.
     /// Not durable before [`Store::sync`].
-    fn apply(&self, space: &Arc<str>, changes: Vec<Change>, position: Option<i64>) -> Result<(), LedgerError>;
+    fn apply(&self, space: &Arc<str>, changes: Vec<Change>, position: Option<i64>)
+    -> Result<(), LedgerError>;
     /// Makes everything applied before survive the death of this process.
     fn sync(&self) -> Result<(), LedgerError>;
     /// The changelog offset up to which the space is complete; `None` for a new space.

@@ -1,0 +1,290 @@
+//! The ledger's rules, on the real store.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use delivery::{
+    Class, ConnectionId, ConnectionLimits, Core, CoreOptions, ErrorClass, Intent, NewPosting, Outcome,
+    PartitionId, Prior, Reason, ResolvedBy, Status, Ticket,
+};
+use event::{EntityId, EventId, PostingKey, RouteId};
+use uuid::Uuid;
+
+use crate::{Entry, Job, Ledger, LedgerOptions, Opened, SledStore, Store, Stored, Written};
+
+fn space() -> Arc<str> {
+    Arc::from("cf.eu.finance.invoice.v1-3")
+}
+
+fn key(n: u128) -> PostingKey {
+    PostingKey { event: EventId(Uuid::from_u128(n)), route: RouteId(7), generation: 0 }
+}
+
+fn entity() -> EntityId {
+    EntityId(Uuid::from_u128(42))
+}
+
+fn intent(attempt: u32, deadline: i64) -> Intent {
+    Intent { attempt, epoch: 5, first_attempt_at: 1_000, deadline, request_hash: 0xfeed }
+}
+
+fn outcome(status: Status, version: i64) -> Outcome {
+    Outcome {
+        status,
+        document: Some(Arc::from("INV-2026-00042")),
+        attempts: 2,
+        first_attempt_at: Some(1_000),
+        settled_at: 2_000,
+        reason: None,
+        resolved_by: ResolvedBy::Resend,
+        source_version: version,
+        request_hash: 0xfeed,
+    }
+}
+
+/// A ticket can only be had from a core.
+fn ticket() -> Ticket {
+    let mut core = Core::new(CoreOptions { epoch: 1, window: 10, clock_skew_ms: 0 });
+    core.connect(ConnectionId(0), ConnectionLimits { concurrency: 1, timeout_ms: 1 });
+    core.assign(PartitionId(0), 0);
+    let new = NewPosting {
+        key: key(1),
+        entity: entity(),
+        connection: ConnectionId(0),
+        class: Class::Upsert,
+        source_version: 1,
+        request_hash: 0,
+    };
+    let mut tickets = Vec::new();
+    assert!(core.admit(PartitionId(0), 0, &[new], &mut tickets));
+    tickets[0]
+}
+
+fn stored(n: u128, entry: Entry) -> Stored {
+    Stored { key: key(n), entity: entity(), entry }
+}
+
+struct Rig {
+    ledger: Ledger,
+    written: mpsc::Receiver<Written>,
+    dir: tempfile::TempDir,
+}
+
+impl Rig {
+    fn open(reserve_bytes: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (report, written) = mpsc::channel();
+        let options = LedgerOptions { dir: dir.path().to_owned(), reserve_bytes, ..LedgerOptions::default() };
+        let (ledger, opened) = Ledger::open(&options, move |w| report.send(w).unwrap()).unwrap();
+        assert_eq!(opened, Opened::Fine);
+        Self { ledger, written, dir }
+    }
+
+    fn next(&self) -> Written {
+        self.written.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+}
+
+/// Golden bytes: an old changelog must be readable for ever.
+#[test]
+fn changelog_records_do_not_change() {
+    let reason = Reason {
+        code: Arc::from("SNK-0001"),
+        class: ErrorClass::Validation,
+        status: Some(400),
+        message: Arc::from("no"),
+    };
+    let rejected = Outcome { reason: Some(reason), ..outcome(Status::Rejected, 7) };
+    let golden = [
+        (stored(1, Entry::Intent(intent(1, 3_000))), GOLDEN_INTENT),
+        (stored(2, Entry::Outcome(outcome(Status::Committed, 7))), GOLDEN_COMMITTED),
+        (stored(3, Entry::Outcome(rejected)), GOLDEN_REJECTED),
+    ];
+    for (record, (key, value)) in golden {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(hex(&record.changelog_key()), key);
+        let bytes = record.changelog_value().unwrap();
+        assert_eq!(hex(&bytes), value);
+        assert_eq!(Stored::from_changelog(&record.changelog_key(), &bytes).unwrap(), record);
+    }
+}
+
+const GOLDEN_INTENT: (&str, &str) = ("K1", "V1");
+const GOLDEN_COMMITTED: (&str, &str) = ("K2", "V2");
+const GOLDEN_REJECTED: (&str, &str) = ("K3", "V3");
+
+#[test]
+fn damaged_changelog_records_are_refused_without_panic() {
+    let record = stored(1, Entry::Intent(intent(1, 3_000)));
+    let (key, value) = (record.changelog_key(), record.changelog_value().unwrap());
+    for end in 0..key.len() {
+        assert!(Stored::from_changelog(&key[..end], &value).is_err());
+    }
+    for end in 0..value.len() {
+        assert!(Stored::from_changelog(&key, &value[..end]).is_err());
+    }
+    let mut other_version = value;
+    other_version[0] = 9;
+    let error = Stored::from_changelog(&key, &other_version).unwrap_err();
+    assert_eq!(error.code(), "SNK-0022");
+}
+
+#[test]
+fn intents_and_outcomes_are_found_again() {
+    let rig = Rig::open(0);
+    let space = space();
+    assert_eq!(rig.ledger.consult(&space, &key(1), entity()).unwrap(), (Prior::None, None));
+    let job = Job::Intent {
+        ticket: ticket(),
+        space: Arc::clone(&space),
+        key: key(1),
+        intent: intent(1, 9),
+        position: None,
+    };
+    rig.ledger.submit(vec![job]);
+    assert!(matches!(rig.next(), Written::Intents(tickets) if tickets.len() == 1));
+    assert_eq!(rig.ledger.consult(&space, &key(1), entity()).unwrap(), (Prior::Intent(intent(1, 9)), None));
+    let end = outcome(Status::Committed, 7);
+    let job = Job::Outcome {
+        ticket: ticket(),
+        space: Arc::clone(&space),
+        key: key(1),
+        entity: entity(),
+        outcome: end.clone(),
+        position: 4,
+    };
+    rig.ledger.submit(vec![job]);
+    assert!(matches!(rig.next(), Written::Outcomes(tickets) if tickets.len() == 1));
+    assert_eq!(rig.ledger.consult(&space, &key(1), entity()).unwrap(), (Prior::Outcome(end), Some(7)));
+    assert_eq!(rig.ledger.next_position(&space).unwrap(), 5);
+    assert_eq!(rig.ledger.next_position(&Arc::from("another")).unwrap(), 0);
+}
+
+#[test]
+fn only_what_may_have_been_applied_raises_the_version() {
+    for (status, raises) in [
+        (Status::Committed, true),
+        (Status::InDoubt, true),
+        (Status::Rejected, false),
+        (Status::Superseded, false),
+    ] {
+        let rig = Rig::open(0);
+        rig.ledger.restore(&space(), &[stored(1, Entry::Outcome(outcome(status, 7)))], 0).unwrap();
+        let (_, version) = rig.ledger.consult(&space(), &key(2), entity()).unwrap();
+        assert_eq!(version, raises.then_some(7), "{status:?}");
+        rig.ledger.restore(&space(), &[stored(2, Entry::Outcome(outcome(Status::Committed, 3)))], 1).unwrap();
+        let (_, version) = rig.ledger.consult(&space(), &key(2), entity()).unwrap();
+        assert_eq!(version, Some(if raises { 7 } else { 3 }), "a version never falls");
+    }
+}
+
+#[test]
+fn a_zombies_late_intent_changes_neither_an_outcome_nor_a_later_deadline() {
+    let end = outcome(Status::Committed, 7);
+    // In one batch, and over two.
+    for batches in [vec![2], vec![1, 1]] {
+        let rig = Rig::open(0);
+        let records = [stored(1, Entry::Outcome(end.clone())), stored(1, Entry::Intent(intent(1, 3_000)))];
+        let mut rest = &records[..];
+        for size in &batches {
+            let (now, later) = rest.split_at(*size);
+            rig.ledger.restore(&space(), now, 0).unwrap();
+            rest = later;
+        }
+        let (prior, _) = rig.ledger.consult(&space(), &key(1), entity()).unwrap();
+        assert_eq!(prior, Prior::Outcome(end.clone()), "{batches:?}");
+
+        let rig = Rig::open(0);
+        let records =
+            [stored(1, Entry::Intent(intent(2, 9_000))), stored(1, Entry::Intent(intent(1, 3_000)))];
+        let mut rest = &records[..];
+        for size in &batches {
+            let (now, later) = rest.split_at(*size);
+            rig.ledger.restore(&space(), now, 0).unwrap();
+            rest = later;
+        }
+        let (prior, _) = rig.ledger.consult(&space(), &key(1), entity()).unwrap();
+        assert!(matches!(prior, Prior::Intent(i) if i.deadline == 9_000), "{batches:?}: {prior:?}");
+    }
+}
+
+#[test]
+fn without_space_no_intent_is_written_and_outcomes_still_are() {
+    let rig = Rig::open(u64::MAX);
+    let space = space();
+    let intent = Job::Intent {
+        ticket: ticket(),
+        space: Arc::clone(&space),
+        key: key(1),
+        intent: intent(1, 9),
+        position: None,
+    };
+    let end = Job::Outcome {
+        ticket: ticket(),
+        space: Arc::clone(&space),
+        key: key(2),
+        entity: entity(),
+        outcome: outcome(Status::Committed, 1),
+        position: 0,
+    };
+    rig.ledger.submit(vec![intent, end]);
+    assert!(matches!(rig.next(), Written::IntentsFailed(tickets) if tickets.len() == 1));
+    assert!(matches!(rig.next(), Written::Outcomes(tickets) if tickets.len() == 1));
+    assert_eq!(rig.ledger.consult(&space, &key(1), entity()).unwrap().0, Prior::None);
+    assert!(matches!(rig.ledger.consult(&space, &key(2), entity()).unwrap().0, Prior::Outcome(_)));
+}
+
+#[test]
+fn a_settled_ledger_has_everything_that_was_handed_over() {
+    let rig = Rig::open(0);
+    let space = space();
+    for n in 0..500 {
+        let intent = intent(1, 9);
+        let job =
+            Job::Intent { ticket: ticket(), space: Arc::clone(&space), key: key(n), intent, position: None };
+        rig.ledger.submit(vec![job]);
+    }
+    rig.ledger.settle();
+    for n in 0..500 {
+        assert!(matches!(rig.ledger.consult(&space, &key(n), entity()).unwrap().0, Prior::Intent(_)));
+    }
+}
+
+#[test]
+fn the_store_keeps_spaces_apart_and_positions_with_their_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two): (Arc<str>, Arc<str>) = (Arc::from("one"), Arc::from("two"));
+    {
+        let (store, _) = SledStore::open(dir.path(), 1 << 20).unwrap();
+        store.apply(&one, vec![(b"key".to_vec(), b"1".to_vec())], Some(11)).unwrap();
+        store.apply(&two, vec![(b"key".to_vec(), b"2".to_vec())], None).unwrap();
+        store.sync().unwrap();
+    }
+    let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
+    assert_eq!(opened, Opened::Fine);
+    assert_eq!(store.get(&one, b"key").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(store.get(&two, b"key").unwrap().as_deref(), Some(&b"2"[..]));
+    assert_eq!((store.position(&one).unwrap(), store.position(&two).unwrap()), (Some(11), None));
+    store.clear(&one).unwrap();
+    assert_eq!((store.len(&one).unwrap(), store.position(&one).unwrap()), (0, None));
+    assert_eq!(store.len(&two).unwrap(), 1);
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_a_held_one_is_not() {
+    let rig = Rig::open(0);
+    let held = SledStore::open(rig.dir.path(), 1 << 20);
+    assert!(held.is_err(), "another process has it");
+    assert!(!rig.dir.path().join("sled.damaged-1").exists());
+
+    let dir = tempfile::tempdir().unwrap();
+    drop(SledStore::open(dir.path(), 1 << 20).unwrap());
+    std::fs::write(dir.path().join("sled/conf"), b"damage").unwrap();
+    let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
+    assert_eq!(opened, Opened::SetAside(dir.path().join("sled.damaged-1")));
+    assert_eq!(store.len(&space()).unwrap(), 0);
+}

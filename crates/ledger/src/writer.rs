@@ -7,14 +7,15 @@ use std::{
 };
 
 use ahash::AHashMap;
-use delivery::{Intent, Outcome, Prior, Status, Ticket};
+use delivery::{Intent, Outcome, Prior, Ticket};
 use event::{EntityId, PostingKey, RouteId};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use crate::{
-    Change, Entry, LedgerError, Opened, SledStore, Store, Stored,
-    record::{decode_entry, encode_entry, posting_key, version_key},
+    Entry, LedgerError, Opened, SledStore, Store, Stored,
+    batch::{Batch, stored_version},
+    record::{decode_entry, posting_key},
 };
 
 /// Most jobs in one batch.
@@ -71,6 +72,8 @@ pub enum Job {
         /// The changelog offset of the same record.
         position: i64,
     },
+    /// Everything before it is written.
+    Barrier(mpsc::SyncSender<()>),
     /// The changelog acknowledged a record that the store has already.
     Position {
         /// The space of its partition.
@@ -157,6 +160,15 @@ impl Ledger {
         self.store.clear(space)
     }
 
+    /// Waits until everything handed over before is written: a partition that comes back must not meet late writes of its
+    /// former assignment. Blocking.
+    pub fn settle(&self) {
+        let (done, wait) = mpsc::sync_channel(1);
+        if self.jobs.send(vec![Job::Barrier(done)]).is_ok() {
+            wait.recv().ok(); // the thread is gone: nothing will be written any more
+        }
+    }
+
     /// Applies changelog records, in order, up to and including `position`. Blocking.
     pub fn restore(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
         let mut batch = Batch::new(&*self.store, space);
@@ -168,20 +180,14 @@ impl Ledger {
         self.store.sync()
     }
 
-    fn version(&self, space: &Arc<str>, route: RouteId, entity: EntityId) -> Result<Option<i64>, LedgerError> {
+    fn version(
+        &self,
+        space: &Arc<str>,
+        route: RouteId,
+        entity: EntityId,
+    ) -> Result<Option<i64>, LedgerError> {
         stored_version(&*self.store, space, route, entity)
     }
-}
-
-fn stored_version(
-    store: &dyn Store,
-    space: &Arc<str>,
-    route: RouteId,
-    entity: EntityId,
-) -> Result<Option<i64>, LedgerError> {
-    let Some(bytes) = store.get(space, &version_key(route, entity))? else { return Ok(None) };
-    let bytes = bytes.try_into().map_err(|_| LedgerError::Record("a version is damaged"))?;
-    Ok(Some(i64::from_be_bytes(bytes)))
 }
 
 /// Watches the disk, so that the store never meets a full one in the middle of a write.
@@ -221,8 +227,8 @@ impl Writer {
     fn write(&self, mut jobs: Vec<Job>) {
         let intents: Vec<Ticket> = jobs.iter().filter_map(Job::intent).collect();
         let outcomes: Vec<Ticket> = jobs.iter().filter_map(Job::outcome).collect();
-        let mut written = (if intents.is_empty() { Ok(()) } else { self.space.check() })
-            .and_then(|()| self.apply(&jobs));
+        let mut written =
+            (if intents.is_empty() { Ok(()) } else { self.space.check() }).and_then(|()| self.apply(&jobs));
         match &written {
             Ok(()) if !intents.is_empty() => (self.report)(Written::Intents(intents)),
             Ok(()) => {}
@@ -241,13 +247,18 @@ impl Writer {
         if !outcomes.is_empty() {
             (self.report)(Written::Outcomes(outcomes));
         }
+        for job in jobs {
+            if let Job::Barrier(done) = job {
+                done.send(()).ok(); // whoever waited has given up
+            }
+        }
     }
 
     fn apply(&self, jobs: &[Job]) -> Result<(), LedgerError> {
         let mut batches: AHashMap<&Arc<str>, Batch<'_>> = AHashMap::new();
         let mut must_sync = false;
         for job in jobs {
-            let space = job.space();
+            let Some(space) = job.space() else { continue };
             let batch = batches.entry(space).or_insert_with(|| Batch::new(&*self.store, space));
             batch.add(job)?;
             must_sync |= job.intent().is_some();
@@ -261,9 +272,12 @@ impl Writer {
 }
 
 impl Job {
-    fn space(&self) -> &Arc<str> {
+    fn space(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Intent { space, .. } | Self::Outcome { space, .. } | Self::Position { space, .. } => space,
+            Self::Intent { space, .. } | Self::Outcome { space, .. } | Self::Position { space, .. } => {
+                Some(space)
+            }
+            Self::Barrier(_) => None,
         }
     }
 
@@ -273,94 +287,5 @@ impl Job {
 
     fn outcome(&self) -> Option<Ticket> {
         if let Self::Outcome { ticket, .. } = self { Some(*ticket) } else { None }
-    }
-}
-
-/// Changes to one space, applied as one.
-struct Batch<'a> {
-    store: &'a dyn Store,
-    space: &'a Arc<str>,
-    changes: Vec<Change>,
-    position: Option<i64>,
-    /// Versions and ends in this batch, which the store does not show yet.
-    versions: AHashMap<(RouteId, EntityId), i64>,
-    ended: ahash::AHashSet<PostingKey>,
-}
-
-impl<'a> Batch<'a> {
-    fn new(store: &'a dyn Store, space: &'a Arc<str>) -> Self {
-        Self {
-            store,
-            space,
-            changes: Vec::new(),
-            position: None,
-            versions: AHashMap::new(),
-            ended: ahash::AHashSet::new(),
-        }
-    }
-
-    fn add(&mut self, job: &Job) -> Result<(), LedgerError> {
-        match job {
-            Job::Intent { key, intent, position, .. } => {
-                self.put(key, &Entry::Intent(*intent))?;
-                self.position = self.position.max(*position);
-            }
-            Job::Outcome { key, entity, outcome, position, .. } => {
-                self.outcome(key, *entity, outcome)?;
-                self.position = self.position.max(Some(*position));
-            }
-            Job::Position { position, .. } => self.position = self.position.max(Some(*position)),
-        }
-        Ok(())
-    }
-
-    /// An outcome is final: an Intent that stands behind it in the changelog is a zombie's and changes nothing.
-    fn restore(&mut self, stored: &Stored) -> Result<(), LedgerError> {
-        match &stored.entry {
-            Entry::Outcome(outcome) => {
-                self.ended.insert(stored.key);
-                self.outcome(&stored.key, stored.entity, outcome)
-            }
-            Entry::Intent(_) if self.ended.contains(&stored.key) || self.is_over(&stored.key)? => Ok(()),
-            entry @ Entry::Intent(_) => self.put(&stored.key, entry),
-        }
-    }
-
-    fn is_over(&self, key: &PostingKey) -> Result<bool, LedgerError> {
-        let Some(bytes) = self.store.get(self.space, &posting_key(key))? else { return Ok(false) };
-        Ok(matches!(decode_entry(&bytes)?, Entry::Outcome(_)))
-    }
-
-    fn outcome(&mut self, key: &PostingKey, entity: EntityId, outcome: &Outcome) -> Result<(), LedgerError> {
-        self.put(key, &Entry::Outcome(outcome.clone()))?;
-        // An InDoubt version may have been applied, so nothing older may follow it.
-        if matches!(outcome.status, Status::Committed | Status::InDoubt) {
-            self.raise_version(key.route, entity, outcome.source_version)?;
-        }
-        Ok(())
-    }
-
-    fn raise_version(&mut self, route: RouteId, entity: EntityId, version: i64) -> Result<(), LedgerError> {
-        let known = match self.versions.get(&(route, entity)) {
-            Some(known) => Some(*known),
-            None => stored_version(self.store, self.space, route, entity)?,
-        };
-        if known.is_none_or(|known| known < version) {
-            self.versions.insert((route, entity), version);
-            self.changes.push((version_key(route, entity).to_vec(), version.to_be_bytes().to_vec()));
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, key: &PostingKey, entry: &Entry) -> Result<(), LedgerError> {
-        self.changes.push((posting_key(key).to_vec(), encode_entry(entry)?));
-        Ok(())
-    }
-
-    fn apply(self) -> Result<(), LedgerError> {
-        if self.changes.is_empty() && self.position.is_none() {
-            return Ok(());
-        }
-        self.store.apply(self.space, self.changes, self.position)
     }
 }

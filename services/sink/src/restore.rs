@@ -31,6 +31,7 @@ pub(crate) fn restore(
     wanted: &[Wanted],
     report: impl Fn(AssignmentId, Result<usize, String>),
 ) {
+    ledger.settle();
     let mut restores: Vec<Restore<'_>> = Vec::with_capacity(wanted.len());
     let result = RangeReader::new(settings).map_err(|e| chain(&e)).and_then(|reader| {
         let ranges = wanted

@@ -167,7 +167,8 @@ impl Core {
             return; // revoked meanwhile; `revoke` has given its place back
         };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
-        if !partition.may_send(now) {
+        // A drain lets out what has its Intent already.
+        if !partition.is_leased(now) {
             posting.stage = Stage::Unleased;
             connection.staged -= 1;
             partition.unleased.push(ticket);
@@ -194,6 +195,7 @@ impl Core {
         check_invariant!(Bounded, connection.in_flight <= connection.limits.concurrency);
         check_invariant!(OwnerSends, now.mono < partition.lease_until);
         posting.stage = Stage::InFlight;
+        posting.request_over_at = now.mono + timeout_ms;
         self.actions.push(match posting.step {
             Step::ReadBack => Action::ReadBack { ticket, timeout_ms },
             Step::Send | Step::Resolve => {
@@ -234,12 +236,28 @@ impl Core {
                 if let Some(posting) = self.posting(ticket) {
                     posting.unknown = true;
                     posting.reason = Some(reason);
-                    posting.step = Step::Resolve;
                 }
-                self.back_off(ticket, None, now);
+                self.doubt(ticket, now);
             }
         }
         self.pump(id, now);
+    }
+
+    /// Nobody knows what became of the request. The target may be at it until the request's deadline: only a key makes a
+    /// repeat harmless before that; a look would come too early, and so would the next posting of the lane.
+    fn doubt(&mut self, ticket: Ticket, now: Now) {
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.step = Step::Resolve;
+        let resends = posting.new.class.resolve(posting.age_ms(now)) == Resolution::Resend;
+        let keyed = resends && matches!(posting.new.class, Class::Keyed { .. });
+        let rest = posting.request_over_at.saturating_sub(now.mono);
+        if keyed || rest == 0 {
+            self.back_off(ticket, None, now);
+        } else {
+            posting.retries += 1;
+            let wait = rest.max(backoff_ms(posting.retries, posting.new.key.event));
+            self.wait(ticket, wait, now);
+        }
     }
 
     /// A refusal ends the posting only if no earlier attempt may have been applied.

@@ -1,8 +1,8 @@
 //! Leases, drain and revoke.
 
 use super::rig::{
-    EPOCH, KEYED, P0, P1, PARK, Rig, SKEW, SOON, TARGET, TIMEOUT, WINDOW, again, applied, done, new,
-    read_back, store,
+    EPOCH, KEYED, P0, P1, PARK, Rig, SKEW, TARGET, TIMEOUT, WINDOW, again, applied, done, new, read_back,
+    store,
 };
 use crate::{
     Action, Class, ConnectionLimits, Core, CoreOptions, Gauges, Input, Prior, ReadBack, Scope, Ticket,
@@ -56,7 +56,7 @@ fn looking_needs_the_lease_as_well() {
     renew(&mut rig, 50);
     let ticket = rig.sent(0, new(1, 1, 1, Class::Upsert));
     rig.answer(ticket, crate::Answer::Unknown(super::rig::reason(crate::ErrorClass::Transient)));
-    assert_eq!(rig.pass(SOON), []);
+    assert_eq!(rig.pass(TIMEOUT), []);
     assert_eq!(renew(&mut rig, 5_000), [read_back(ticket)]);
 }
 
@@ -70,7 +70,7 @@ fn a_renewal_never_shortens_the_lease() {
 }
 
 #[test]
-fn draining_starts_nothing_and_lets_what_is_in_flight_end() {
+fn draining_begins_nothing_and_lets_what_has_its_intent_end() {
     let mut rig = Rig::new();
     let flying = rig.sent(0, new(1, 1, 1, PARK));
     let intended = rig.admit(P0, 1, new(2, 2, 1, PARK));
@@ -78,12 +78,18 @@ fn draining_starts_nothing_and_lets_what_is_in_flight_end() {
     let looked_up = rig.admit(P0, 2, new(3, 3, 1, PARK));
     rig.actions();
     rig.core.drain(P0);
-    assert_eq!(rig.intent_durable(intended), []);
     assert_eq!(rig.known(looked_up, Prior::None, None), [], "no Intent for what will not be sent");
-    assert_eq!(rig.core.unsettled(P0), 1);
+    assert_eq!(rig.core.unsettled(P0), 2);
+    assert_eq!(
+        rig.intent_durable(intended),
+        [send(intended, 1)],
+        "else the next owner would have to park it"
+    );
     rig.answer(flying, applied());
-    assert_eq!(rig.core.unsettled(P0), 1, "its outcome is being written");
+    assert_eq!(rig.core.unsettled(P0), 2, "its outcome is being written");
     assert_eq!(rig.tell(Input::OutcomeDurable(flying)), [done(flying), store(P0, 1)]);
+    rig.answer(intended, applied());
+    assert_eq!(rig.tell(Input::OutcomeDurable(intended)), [done(intended), store(P0, 2)]);
     assert_eq!(rig.core.unsettled(P0), 0);
     let now = rig.now;
     rig.core.renew_lease(P0, u64::MAX, now);
@@ -91,6 +97,19 @@ fn draining_starts_nothing_and_lets_what_is_in_flight_end() {
     rig.core.revoke(P0, now);
     rig.no_gauges_left();
     assert_eq!(rig.core.connections[&TARGET].staged, 0);
+}
+
+#[test]
+fn draining_without_a_lease_sends_nothing() {
+    let mut rig = unleased();
+    renew(&mut rig, 50);
+    let intended = rig.admit(P0, 0, new(1, 1, 1, PARK));
+    rig.known(intended, Prior::None, None);
+    rig.actions();
+    rig.core.drain(P0);
+    rig.pass(100);
+    assert_eq!(rig.intent_durable(intended), []);
+    assert_eq!(rig.core.unsettled(P0), 0, "it is the next owner's to resolve");
 }
 
 #[test]

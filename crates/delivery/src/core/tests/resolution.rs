@@ -1,8 +1,8 @@
 //! What is done about an attempt that may or may not have been applied, class by class.
 
 use super::rig::{
-    EPOCH, KEYED, KEYED_READABLE, P0, PARK, RESEND, Rig, SKEW, SOON, TARGET, TIMEOUT, again, applied, done,
-    intent, new, read_back, reason, refused, settles_as,
+    EPOCH, KEYED, KEYED_READABLE, P0, PARK, RESEND, Rig, SKEW, TARGET, TIMEOUT, again, applied, done, intent,
+    new, read_back, reason, refused, settles_as,
 };
 use crate::{
     Action, Answer, Class, ErrorClass, Input, Intent, OnUnknown, Prior, ReadBack, ResolvedBy, Scope, Status,
@@ -133,6 +133,20 @@ fn an_upsert_is_read_back_and_found() {
 }
 
 #[test]
+fn only_a_key_makes_a_repeat_harmless_before_the_requests_deadline() {
+    for class in [KEYED, Class::Upsert, PARK, RESEND] {
+        let mut rig = Rig::new();
+        let ticket = rig.sent(0, new(1, 1, 1, class));
+        rig.pass(100);
+        rig.answer(ticket, Answer::Unknown(reason(ErrorClass::Transient)));
+        let early = rig.pass(TIMEOUT - 101);
+        assert_eq!(!early.is_empty(), class == KEYED, "{class:?}: {early:?}");
+        let due = rig.pass(1);
+        assert_eq!(due.is_empty(), class == KEYED, "{class:?}: {due:?}");
+    }
+}
+
+#[test]
 fn an_upsert_that_left_no_trace_or_stands_for_an_older_version_is_written_again() {
     for seen in [ReadBack::Absent, ReadBack::Differs { document: None }] {
         let mut rig = Rig::new();
@@ -214,7 +228,7 @@ fn a_repeat_turned_away_does_not_make_the_first_attempt_known() {
     let (ticket, _) = rig.unknown(0, new(1, 1, 1, RESEND));
     rig.intent_durable(ticket);
     rig.answer(ticket, again(Scope::Lane, None));
-    intent(&rig.pass(SOON));
+    intent(&rig.pass(TIMEOUT));
     rig.intent_durable(ticket);
     assert_eq!(
         settles_as(&rig.answer(ticket, refused())),

@@ -93,11 +93,11 @@ impl Rig {
         ticket
     }
 
-    /// As [`Rig::sent`], and nobody knows how the request ended; the backoff has passed.
+    /// As [`Rig::sent`], and nobody knows how the request ended; its deadline and the backoff have passed.
     pub(super) fn unknown(&mut self, offset: i64, new: NewPosting) -> (Ticket, Vec<Action>) {
         let ticket = self.sent(offset, new);
         assert_eq!(self.answer(ticket, Answer::Unknown(reason(ErrorClass::Transient))), []);
-        (ticket, self.pass(SOON))
+        (ticket, self.pass(TIMEOUT))
     }
 
     pub(super) fn no_gauges_left(&self) {

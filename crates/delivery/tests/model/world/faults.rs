@@ -5,13 +5,13 @@ use delivery::{Answer, ErrorClass, Input, PartitionId, ReadBack};
 use super::{Letter, Reply, World};
 use crate::{ledger::Entry, plan::PARTITIONS, target::reason};
 
-/// The route whose key the target remembers longer than any case lasts.
-const LONG_MEMORY: usize = 0;
+/// The route whose key the target soon forgets. A repeat goes out at once, and GUARANTEES.md G4 does not promise that a
+/// target will not apply the first request after it forgot the key.
+const SHORT_MEMORY: usize = 1;
 
 impl World {
-    /// Nobody hears what became of a request. It was applied, or it is lost, or it is applied later: the last only
-    /// where a key protects from it, since what our own process gave up on is looked at (U) or parked (N) at once,
-    /// and GUARANTEES.md G4 does not promise that the target will not apply it after that.
+    /// Nobody hears what became of a request. It was applied, or it is lost, or it is applied later, until the
+    /// request's own deadline.
     pub(super) fn lose_answer(&mut self, pick: usize, dice: u8) {
         let live: Vec<usize> =
             (0..self.flights.len()).filter(|at| self.flights[*at].ticket.is_some()).collect();
@@ -20,10 +20,12 @@ impl World {
         }
         let at = live[pick % live.len()];
         let untouched = self.flights[at].reply.is_none();
-        let later = self.flights[at].request.route == LONG_MEMORY && !self.flights[at].reads && dice & 2 != 0;
+        let later =
+            self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads && dice & 2 != 0;
         if untouched && later {
             let mut ghost = self.flights[at].clone();
             ghost.ticket = None;
+            ghost.over = ghost.times_out;
             self.flights.push(ghost);
         } else if untouched && dice & 1 != 0 {
             self.process(at, dice);

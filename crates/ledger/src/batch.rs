@@ -1,0 +1,127 @@
+//! Changes to one space of the store, applied as one.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use delivery::{Intent, Outcome, Status};
+use event::{EntityId, PostingKey, RouteId};
+
+use crate::{
+    Change, Entry, Job, LedgerError, Store, Stored,
+    record::{decode_entry, encode_entry, posting_key, version_key},
+};
+
+/// Changes to one space, applied as one.
+pub(crate) struct Batch<'a> {
+    store: &'a dyn Store,
+    space: &'a Arc<str>,
+    changes: Vec<Change>,
+    pub(crate) position: Option<i64>,
+    /// Versions in this batch, which the store does not show yet.
+    versions: AHashMap<(RouteId, EntityId), i64>,
+    /// Restored entries in this batch, which the store does not show yet.
+    known: AHashMap<PostingKey, Entry>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(store: &'a dyn Store, space: &'a Arc<str>) -> Self {
+        Self {
+            store,
+            space,
+            changes: Vec::new(),
+            position: None,
+            versions: AHashMap::new(),
+            known: AHashMap::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, job: &Job) -> Result<(), LedgerError> {
+        match job {
+            Job::Intent { key, intent, position, .. } => {
+                self.put(key, &Entry::Intent(*intent))?;
+                self.position = self.position.max(*position);
+            }
+            Job::Outcome { key, entity, outcome, position, .. } => {
+                self.outcome(key, *entity, outcome)?;
+                self.position = self.position.max(Some(*position));
+            }
+            Job::Position { position, .. } => self.position = self.position.max(Some(*position)),
+            Job::Barrier(_) => {}
+        }
+        Ok(())
+    }
+
+    /// An outcome is final: an Intent that stands behind it in the changelog is a zombie's and changes nothing. Of two
+    /// Intents the later deadline counts: whoever resolves the posting has to wait for both.
+    pub(crate) fn restore(&mut self, stored: &Stored) -> Result<(), LedgerError> {
+        match &stored.entry {
+            Entry::Outcome(outcome) => {
+                self.known.insert(stored.key, stored.entry.clone());
+                self.outcome(&stored.key, stored.entity, outcome)
+            }
+            Entry::Intent(intent) => {
+                let kept = match self.entry(&stored.key)? {
+                    Some(Entry::Outcome(_)) => return Ok(()),
+                    Some(Entry::Intent(known)) if known.deadline > intent.deadline => {
+                        Intent { deadline: known.deadline, ..*intent }
+                    }
+                    _ => *intent,
+                };
+                self.known.insert(stored.key, Entry::Intent(kept));
+                self.put(&stored.key, &Entry::Intent(kept))
+            }
+        }
+    }
+
+    fn entry(&self, key: &PostingKey) -> Result<Option<Entry>, LedgerError> {
+        if let Some(known) = self.known.get(key) {
+            return Ok(Some(known.clone()));
+        }
+        self.store.get(self.space, &posting_key(key))?.map(|bytes| decode_entry(&bytes)).transpose()
+    }
+
+    fn outcome(&mut self, key: &PostingKey, entity: EntityId, outcome: &Outcome) -> Result<(), LedgerError> {
+        self.put(key, &Entry::Outcome(outcome.clone()))?;
+        // An InDoubt version may have been applied, so nothing older may follow it.
+        if matches!(outcome.status, Status::Committed | Status::InDoubt) {
+            self.raise_version(key.route, entity, outcome.source_version)?;
+        }
+        Ok(())
+    }
+
+    fn raise_version(&mut self, route: RouteId, entity: EntityId, version: i64) -> Result<(), LedgerError> {
+        let known = match self.versions.get(&(route, entity)) {
+            Some(known) => Some(*known),
+            None => stored_version(self.store, self.space, route, entity)?,
+        };
+        if known.is_none_or(|known| known < version) {
+            self.versions.insert((route, entity), version);
+            self.changes.push((version_key(route, entity).to_vec(), version.to_be_bytes().to_vec()));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: &PostingKey, entry: &Entry) -> Result<(), LedgerError> {
+        self.changes.push((posting_key(key).to_vec(), encode_entry(entry)?));
+        Ok(())
+    }
+
+    pub(crate) fn apply(self) -> Result<(), LedgerError> {
+        if self.changes.is_empty() && self.position.is_none() {
+            return Ok(());
+        }
+        self.store.apply(self.space, self.changes, self.position)
+    }
+}
+
+/// The newest version applied to an entity on a route.
+pub(crate) fn stored_version(
+    store: &dyn Store,
+    space: &Arc<str>,
+    route: RouteId,
+    entity: EntityId,
+) -> Result<Option<i64>, LedgerError> {
+    let Some(bytes) = store.get(space, &version_key(route, entity))? else { return Ok(None) };
+    let bytes = bytes.try_into().map_err(|_| LedgerError::Record("a version is damaged"))?;
+    Ok(Some(i64::from_be_bytes(bytes)))
+}
