@@ -113,9 +113,18 @@ fn changelog_records_do_not_change() {
     }
 }
 
-const GOLDEN_INTENT: (&str, &str) = ("K1", "V1");
-const GOLDEN_COMMITTED: (&str, &str) = ("K2", "V2");
-const GOLDEN_REJECTED: (&str, &str) = ("K3", "V3");
+const GOLDEN_INTENT: (&str, &str) = (
+    "01000000000000000000000000000000010000000000000007000069",
+    "010000000000000000000000000000002a000105d00ff02eedfd03",
+);
+const GOLDEN_COMMITTED: (&str, &str) = (
+    "0100000000000000000000000000000002000000000000000700006f",
+    "010000000000000000000000000000002a0100010e494e562d323032362d30303034320201d00fa01f00010eedfd03",
+);
+const GOLDEN_REJECTED: (&str, &str) = (
+    "0100000000000000000000000000000003000000000000000700006f",
+    "010000000000000000000000000000002a0101010e494e562d323032362d30303034320201d00fa01f0108534e4b2d3030303106019003026e6f010eedfd03",
+);
 
 #[test]
 fn damaged_changelog_records_are_refused_without_panic() {
@@ -283,7 +292,7 @@ fn a_damaged_store_is_set_aside_and_a_held_one_is_not() {
 
     let dir = tempfile::tempdir().unwrap();
     drop(SledStore::open(dir.path(), 1 << 20).unwrap());
-    std::fs::write(dir.path().join("sled/conf"), b"damage").unwrap();
+    std::fs::write(dir.path().join("sled/conf"), b"this is no configuration of sled").unwrap();
     let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
     assert_eq!(opened, Opened::SetAside(dir.path().join("sled.damaged-1")));
     assert_eq!(store.len(&space()).unwrap(), 0);
