@@ -15,14 +15,14 @@ use rdkafka::{
     client::Client,
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
-    error::{KafkaError, KafkaResult},
+    error::KafkaError,
     metadata::{Metadata, MetadataTopic},
     topic_partition_list::TopicPartitionListElem,
     types::{RDKafkaErrorCode, RDKafkaRespErr},
 };
 use topics::{ActualTopic, Alteration, Plan, TopicPlan};
 
-use crate::{AdminError, Settings, SettingsError, context::LogContext};
+use crate::{AdminError, Settings, SettingsError, context::LogContext, patience::patiently};
 
 /// How long the cluster has for each answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -106,7 +106,8 @@ pub async fn watermarks(settings: &Settings, topic: &str) -> Result<BTreeMap<i32
     let topic = topic.to_owned();
     blocking(move || {
         let watermarks = |partition| {
-            let (low, high) = patiently(|| consumer.fetch_watermarks(&topic, partition, TIMEOUT))?;
+            let (low, high) = patiently(TIMEOUT, || consumer.fetch_watermarks(&topic, partition, TIMEOUT))
+                .map_err(AdminError::Unavailable)?;
             Ok((partition, low..high))
         };
         partitions(consumer.client(), &topic)?.into_iter().map(watermarks).collect()
@@ -135,10 +136,11 @@ pub async fn committed(
             let offset = if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None };
             Ok((element.partition(), offset))
         };
-        patiently(|| {
+        patiently(TIMEOUT, || {
             let answer = consumer.committed_offsets(asked.clone(), TIMEOUT)?;
             answer.elements().iter().map(committed).collect()
         })
+        .map_err(AdminError::Unavailable)
     })
     .await
 }
@@ -263,36 +265,6 @@ fn topic_of(resource: &OwnedResourceSpecifier) -> String {
 
 fn refused(operation: &'static str, topic: &str, code: RDKafkaErrorCode) -> AdminError {
     AdminError::Refused { operation, topic: topic.to_owned(), source: KafkaError::AdminOp(code) }
-}
-
-/// Asks again while the answer is that a leader or coordinator is just being made, which librdkafka does not do here.
-fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> Result<T, AdminError> {
-    use RDKafkaErrorCode::{
-        CoordinatorLoadInProgress, CoordinatorNotAvailable, LeaderNotAvailable, NotCoordinator,
-        NotLeaderForPartition, WaitingForCoordinator,
-    };
-    let start = Instant::now();
-    loop {
-        let error = match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let passing = matches!(
-            error.rdkafka_error_code(),
-            Some(
-                CoordinatorLoadInProgress
-                    | CoordinatorNotAvailable
-                    | LeaderNotAvailable
-                    | NotCoordinator
-                    | NotLeaderForPartition
-                    | WaitingForCoordinator
-            )
-        );
-        if !passing || start.elapsed() > TIMEOUT {
-            return Err(AdminError::Unavailable(error));
-        }
-        std::thread::sleep(SETTLE_POLL);
-    }
 }
 
 /// Runs blocking calls of librdkafka, away from the async workers.

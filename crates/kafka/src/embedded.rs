@@ -4,7 +4,12 @@
 //! 5 MiB or 100,000 batches kept of each partition, and nothing after its end. Offsets that were trimmed away are lost, so
 //! whoever feeds it must not run further ahead of the slowest reader than that.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig,
@@ -94,8 +99,27 @@ impl Broker {
             .create_with_context(LogContext)
             .map_err(BrokerError)?;
         let broker = Self { host };
-        topics.iter().try_for_each(|topic| broker.create_topic(&topic.name, topic.partitions))?;
+        broker.awake(|| {
+            topics.iter().try_for_each(|topic| broker.create_topic(&topic.name, topic.partitions))
+        })?;
         Ok(broker)
+    }
+
+    /// Does `work` while the cluster's thread is kept busy: at rest it may notice an order only at its next turn, a second
+    /// later.
+    fn awake<T>(&self, work: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Only the traffic counts.
+                    drop(self.host.client().fetch_metadata(None, Duration::from_millis(20)));
+                }
+            });
+            let result = work();
+            done.store(true, Ordering::Relaxed);
+            result
+        })
     }
 
     /// The brokers' addresses: `host:port`, separated by commas.

@@ -9,6 +9,7 @@ mod context;
 pub mod embedded;
 mod error;
 mod journal;
+mod patience;
 mod producer;
 mod ranges;
 mod reader;

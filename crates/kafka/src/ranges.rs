@@ -9,7 +9,9 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use crate::{ReadError, Settings, SettingsError, context::LogContext, reader::is_passing};
+use crate::{
+    ReadError, Settings, SettingsError, context::LogContext, patience::patiently, reader::is_passing,
+};
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -70,7 +72,7 @@ impl RangeReader {
     /// # Errors
     /// Where the brokers do not answer, or know no such partition.
     pub fn bounds(&self, topic: &Arc<str>, partition: i32) -> Result<(i64, i64), ReadError> {
-        self.consumer.fetch_watermarks(topic, partition, ASK).map_err(|e| failed(topic, e))
+        patiently(ASK, || self.consumer.fetch_watermarks(topic, partition, ASK)).map_err(|e| failed(topic, e))
     }
 
     /// How many partitions each topic of the cluster has.

@@ -11,7 +11,7 @@ use rdkafka::{
     message::{BorrowedMessage, Header, Headers as _},
 };
 
-use crate::{Settings, SettingsError, context::LogContext};
+use crate::{Settings, SettingsError, context::LogContext, patience::patiently};
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -100,7 +100,8 @@ impl Reader {
     /// # Errors
     /// Where the brokers do not answer.
     pub fn bounds(&self, partition: i32) -> Result<(i64, i64), ReadError> {
-        self.consumer.fetch_watermarks(&self.topic, partition, ASK).map_err(|e| self.failed(e))
+        patiently(ASK, || self.consumer.fetch_watermarks(&self.topic, partition, ASK))
+            .map_err(|e| self.failed(e))
     }
 
     /// Reads these partitions from these offsets on.

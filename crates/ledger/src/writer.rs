@@ -1,6 +1,7 @@
 //! The ledger's thread: group commit. Whatever arrived while the last batch was written becomes the next batch.
 
 use std::{
+    cell::Cell,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
@@ -10,7 +11,7 @@ use ahash::AHashMap;
 use delivery::{Intent, Outcome, Prior, Ticket};
 use event::{EntityId, PostingKey, RouteId};
 use serde::{Deserialize, Serialize};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     Entry, LedgerError, Opened, SledStore, Store, Stored,
@@ -118,7 +119,8 @@ impl Ledger {
         report: impl Fn(Written) + Send + 'static,
     ) -> Result<Self, LedgerError> {
         let (jobs, inbox) = mpsc::channel();
-        let writer = Writer { store: Arc::clone(&store), space, report: Box::new(report) };
+        let writer =
+            Writer { store: Arc::clone(&store), space, failing: Cell::new(false), report: Box::new(report) };
         std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || writer.run(&inbox))
@@ -207,6 +209,8 @@ impl DiskSpace {
 struct Writer {
     store: Arc<dyn Store>,
     space: DiskSpace,
+    /// Whether the last write failed: the change is news, each failure is not.
+    failing: Cell<bool>,
     report: Box<dyn Fn(Written) + Send>,
 }
 
@@ -230,10 +234,17 @@ impl Writer {
         let mut written =
             (if intents.is_empty() { Ok(()) } else { self.space.check() }).and_then(|()| self.apply(&jobs));
         match &written {
-            Ok(()) if !intents.is_empty() => (self.report)(Written::Intents(intents)),
+            Ok(()) if !intents.is_empty() => {
+                if self.failing.replace(false) {
+                    info!("ledger can be written again");
+                }
+                (self.report)(Written::Intents(intents));
+            }
             Ok(()) => {}
             Err(error) => {
-                warn!(code = error.code(), %error, "ledger cannot be written, sending stops");
+                if !self.failing.replace(true) {
+                    warn!(code = error.code(), %error, "ledger cannot be written, sending stops");
+                }
                 (self.report)(Written::IntentsFailed(intents));
                 jobs.retain(|job| job.intent().is_none());
             }

@@ -285,6 +285,12 @@ impl State {
         {
             return Err(Refusal::MissingReference(customer.clone()));
         }
+        let closed = &self.settings.books_closed_before;
+        // Dates of this form sort as text.
+        if write.collection == Collection::Invoices && write.issued_on.as_ref().is_some_and(|on| on < closed)
+        {
+            return Err(Refusal::ClosedPeriod(closed.clone()));
+        }
         let existing =
             self.shelves.get(&write.collection).and_then(|shelf| shelf.by_external_id(&write.external_id));
         match (&write.verb, existing) {

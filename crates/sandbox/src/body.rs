@@ -52,6 +52,8 @@ struct Members<'a> {
     #[serde(borrow)]
     customer_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    issued_on: Option<&'a RawValue>,
+    #[serde(borrow)]
     lines: Option<&'a RawValue>,
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
@@ -65,6 +67,7 @@ struct Members<'a> {
 pub(crate) struct Checked {
     pub(crate) external_id: String,
     pub(crate) customer_id: Option<String>,
+    pub(crate) issued_on: Option<String>,
     pub(crate) data: Box<RawValue>,
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn check(collection: Collection, path_id: Option<&str>, bytes: &[u8])
         .map_err(|error| Refusal::body(format!("the body cannot be read: {error}")))?;
     let external_id = external_id(members.id, path_id)?;
     let customer_id = text_member("customer_id", members.customer_id)?;
+    let issued_on = text_member("issued_on", members.issued_on)?;
     if collection == Collection::Invoices {
         check_invoice(customer_id.as_deref(), members.lines)?;
     }
@@ -89,7 +93,7 @@ pub(crate) fn check(collection: Collection, path_id: Option<&str>, bytes: &[u8])
     check_money("total", members.total)?;
     let data = RawValue::from_string(text.to_owned())
         .map_err(|error| Refusal::body(format!("the body cannot be read: {error}")))?;
-    Ok(Checked { external_id, customer_id, data })
+    Ok(Checked { external_id, customer_id, issued_on, data })
 }
 
 fn external_id(member: Option<&RawValue>, path_id: Option<&str>) -> Result<String, Refusal> {

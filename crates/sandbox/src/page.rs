@@ -151,6 +151,7 @@ fn faults(settings: &Settings) -> Vec<String> {
         (s.apply_late_ms > 0, format!("lost answers applied {} ms late", s.apply_late_ms)),
         (s.store_failures, "stores failures".to_owned()),
         (s.strict_references, "strict references".to_owned()),
+        (!s.books_closed_before.is_empty(), format!("books closed before {}", s.books_closed_before)),
     ];
     all.into_iter().filter(|(on, _)| *on).map(|(_, words)| words).collect()
 }

@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     PreconditionFailed,
     #[error("there is no customer `{0}`")]
     MissingReference(String),
+    #[error("the books are closed before {0}")]
+    ClosedPeriod(String),
     #[error("the service is unavailable")]
     Unavailable,
     #[error("too many requests are being worked on")]
@@ -73,7 +75,9 @@ impl Refusal {
             Self::InFlight | Self::Duplicate { .. } => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::KeyReused | Self::MissingReference(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::KeyReused | Self::MissingReference(_) | Self::ClosedPeriod(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full | Self::TooManyAccounts(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -100,6 +104,7 @@ impl Refusal {
             Self::Duplicate { .. } => "duplicate",
             Self::PreconditionFailed => "precondition_failed",
             Self::MissingReference(_) => "missing_reference",
+            Self::ClosedPeriod(_) => "closed_period",
             Self::Unavailable => "unavailable",
             Self::Busy => "busy",
         }
@@ -109,6 +114,7 @@ impl Refusal {
         match self {
             Self::Validation { field, .. } => field.as_deref(),
             Self::MissingReference(_) => Some("customer_id"),
+            Self::ClosedPeriod(_) => Some("issued_on"),
             Self::Duplicate { .. } => Some("id"),
             _ => None,
         }

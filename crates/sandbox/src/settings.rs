@@ -63,6 +63,10 @@ pub struct Change {
     /// An order or invoice whose `customer_id` is not the external id of a customer is refused with 422.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict_references: Option<bool>,
+    /// The books are closed before this date (`YYYY-MM-DD`): an invoice with an earlier `issued_on` is refused with 422.
+    /// The empty string opens them again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub books_closed_before: Option<String>,
     /// Milliseconds an idempotency key is remembered, from its first use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_window_ms: Option<u64>,
@@ -91,6 +95,8 @@ pub struct Settings {
     pub store_failures: bool,
     pub down: bool,
     pub strict_references: bool,
+    /// The empty string: never.
+    pub books_closed_before: String,
     pub key_window_ms: u64,
     pub seed: u64,
 }
@@ -111,6 +117,7 @@ impl Default for Settings {
             store_failures: false,
             down: false,
             strict_references: false,
+            books_closed_before: String::new(),
             key_window_ms: 24 * HOUR_MS,
             seed: 0,
         }
@@ -167,6 +174,7 @@ impl Settings {
         put(&mut self.store_failures, change.store_failures);
         put(&mut self.down, change.down);
         put(&mut self.strict_references, change.strict_references);
+        put(&mut self.books_closed_before, change.books_closed_before.clone());
         put(&mut self.key_window_ms, change.key_window_ms);
         put(&mut self.seed, change.seed);
     }

@@ -68,6 +68,8 @@ pub(crate) struct Write {
     pub(crate) verb: Verb,
     pub(crate) external_id: Arc<str>,
     pub(crate) customer_id: Option<String>,
+    /// The document's own date, `YYYY-MM-DD`.
+    pub(crate) issued_on: Option<String>,
     pub(crate) data: Box<RawValue>,
     pub(crate) key: Option<Arc<str>>,
     pub(crate) event_id: Option<Arc<str>>,
@@ -99,6 +101,7 @@ impl Write {
             verb,
             external_id: checked.external_id.into(),
             customer_id: checked.customer_id,
+            issued_on: checked.issued_on,
             data: checked.data,
             key,
             event_id,

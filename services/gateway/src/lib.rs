@@ -6,6 +6,7 @@
 //! A deployment runs `counterfoil-gateway`; another program can run the same in itself: [`Setup::load`] reads the
 //! configuration without side effects, [`Setup::build`] binds and connects, [`Service::run`] serves until the shutdown.
 
+mod arguments;
 pub mod clock;
 pub mod http;
 pub mod incoming;
@@ -20,6 +21,7 @@ mod service;
 mod setup;
 pub mod webhook;
 
+pub use arguments::Arguments;
 pub use metrics::GatewayMetrics;
 pub use options::Options;
 pub use service::{Drained, Service, run_process};

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Print the settings in force, without secrets, and exit
     #[arg(long)]
     print_config: bool,
+    /// Drain and end when standard input ends: for a parent process that must not leave a sink behind
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 impl Arguments {
@@ -56,6 +59,9 @@ impl Arguments {
         let shutdown = Shutdown::new();
         // The drain of the group and the last flush, twice over.
         shutdown.on_signals(options.drain * 4)?;
+        if self.until_stdin_ends {
+            drain_with_stdin(shutdown.clone())?;
+        }
         let ended = async { Service::build(options).await?.run(shutdown).await }.await;
         ended.map_err(|error| {
             let code = error.code();
@@ -71,4 +77,14 @@ impl Arguments {
             .set("--ledger-dir", "ledger.dir", self.ledger_dir.clone())
             .set("--admin-listen", "admin_listen", self.admin_listen.clone())
     }
+}
+
+fn drain_with_stdin(shutdown: Shutdown) -> std::io::Result<()> {
+    // A thread, not a task: a read of standard input cannot be cancelled and would hold the runtime's end up.
+    std::thread::Builder::new().name("stdin".into()).spawn(move || {
+        let ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        tracing::info!(?ended, "standard input ended");
+        shutdown.trigger();
+    })?;
+    Ok(())
 }

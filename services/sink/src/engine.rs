@@ -88,7 +88,6 @@ pub(crate) struct Parts {
 
 /// A posting that is not over.
 struct Active {
-    ticket: Ticket,
     job: Job,
     settlement: Option<Settlement>,
 }
@@ -100,8 +99,7 @@ pub(crate) struct Engine {
     /// For whoever reports to the loop.
     outbound: UnboundedSender<Message>,
     partitions: AHashMap<AssignmentId, Partition>,
-    /// By the ticket's slot.
-    active: Vec<Option<Active>>,
+    active: AHashMap<Ticket, Active>,
     revocations: Vec<Revocation>,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
     ledger_jobs: Vec<ledger::Job>,
@@ -120,7 +118,7 @@ impl Engine {
             inbox,
             outbound,
             partitions: AHashMap::new(),
-            active: Vec::new(),
+            active: AHashMap::new(),
             revocations: Vec::new(),
             ledger_jobs: Vec::new(),
             tickets: Vec::new(),
@@ -207,10 +205,6 @@ impl Engine {
         self.parts.ledger.submit(jobs);
         self.finish_revocations();
         Ok(())
-    }
-
-    fn active(&mut self, ticket: Ticket) -> Option<&mut Active> {
-        self.active.get_mut(ticket.slot())?.as_mut().filter(|a| a.ticket == ticket)
     }
 
     fn fail(&mut self, failure: EngineError) {

@@ -44,6 +44,7 @@ impl Engine {
     }
 
     fn acked(&mut self, purpose: Purpose, position: Position) {
+        tracing::trace!(?purpose, ?position, "acknowledged");
         match purpose {
             Purpose::Intent { assignment, then } => {
                 // An acknowledgement that outlived its assignment must not move the position of the next one.
@@ -69,7 +70,7 @@ impl Engine {
 
     /// The changelog has the outcome: the local ledger follows.
     fn record(&mut self, ticket: Ticket, position: i64) {
-        let Some(active) = self.active(ticket) else { return };
+        let Some(active) = self.active.get_mut(&ticket) else { return };
         let Some(settlement) = &active.settlement else { return };
         let (outcome, new) = (settlement.outcome.clone(), active.job.new);
         let assignment = active.job.source.assignment;
@@ -85,7 +86,7 @@ impl Engine {
     }
 
     fn progress(&mut self, ticket: Ticket, change: impl FnOnce(&mut Settlement)) {
-        let Some(active) = self.active(ticket) else { return };
+        let Some(active) = self.active.get_mut(&ticket) else { return };
         let Some(settlement) = &mut active.settlement else { return };
         change(settlement);
         if settlement.is_complete() {

@@ -35,10 +35,11 @@ impl Engine {
     }
 
     fn consult(&mut self, ticket: Ticket) -> Result<(), EngineError> {
-        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return Ok(()) };
+        let Some(active) = self.active.get(&ticket) else { return Ok(()) };
         let (key, entity) = (active.job.new.key, active.job.new.entity);
         let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let (prior, last_version) = self.parts.ledger.consult(&partition.space, &key, entity)?;
+        tracing::trace!(?ticket, ?prior, last_version, "consulted");
         let again = match &prior {
             Prior::Outcome(outcome) => Some(self.outcome_event(&active.job, outcome)),
             Prior::None | Prior::Intent(_) => None,
@@ -54,7 +55,7 @@ impl Engine {
 
     /// Local first, for all but class N: its Intent must outlive the machine, so the changelog comes first.
     fn write_intent(&mut self, ticket: Ticket, intent: Intent) -> Result<(), EngineError> {
-        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return Ok(()) };
+        let Some(active) = self.active.get(&ticket) else { return Ok(()) };
         let assignment = active.job.source.assignment;
         let Some(partition) = self.partitions.get(&assignment) else { return Ok(()) };
         let letter = changelog_letter(&active.job, partition, Entry::Intent(intent))?;
@@ -72,7 +73,7 @@ impl Engine {
     }
 
     fn post(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
-        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        let Some(active) = self.active.get(&ticket) else { return };
         let kind = if attempt == 1 { "first" } else { "repeat" };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
@@ -85,7 +86,7 @@ impl Engine {
     }
 
     fn look(&mut self, ticket: Ticket, timeout_ms: u64) {
-        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let (client, report) = (self.parts.client.clone(), self.outbound.clone());
@@ -97,7 +98,7 @@ impl Engine {
     }
 
     fn dead_letter(&mut self, ticket: Ticket, reason: &Reason) {
-        let Some(active) = self.active.get(ticket.slot()).and_then(Option::as_ref) else { return };
+        let Some(active) = self.active.get(&ticket) else { return };
         let (job, source) = (&active.job, &active.job.source);
         let Some(partition) = self.partitions.get(&source.assignment) else { return };
         let origin = Origin { topic: &partition.topic, partition: partition.number, offset: source.offset };
@@ -115,7 +116,7 @@ impl Engine {
     }
 
     fn write_outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), EngineError> {
-        let Some(active) = self.active.get_mut(ticket.slot()).and_then(Option::as_mut) else { return Ok(()) };
+        let Some(active) = self.active.get_mut(&ticket) else { return Ok(()) };
         let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let changelog = changelog_letter(&active.job, partition, Entry::Outcome(outcome.clone()))?;
         let event =
@@ -131,7 +132,7 @@ impl Engine {
     }
 
     fn done(&mut self, ticket: Ticket, duplicate_of: Option<Status>) {
-        let Some(active) = self.active.get_mut(ticket.slot()).and_then(Option::take) else { return };
+        let Some(active) = self.active.remove(&ticket) else { return };
         let envelope = &active.job.source.envelope;
         if duplicate_of.is_some() {
             return self.parts.metrics.duplicate(&envelope.tenant);

@@ -121,12 +121,7 @@ impl Engine {
                 self.parts.core.revoke(core_id(*id), now);
                 self.partitions.remove(id);
             }
-            let gone = |a: &Active| revocation.ids.contains(&a.job.source.assignment);
-            for slot in &mut self.active {
-                if slot.as_ref().is_some_and(gone) {
-                    *slot = None;
-                }
-            }
+            self.active.retain(|_, a| !revocation.ids.contains(&a.job.source.assignment));
             revocation.done.try_send(()).ok(); // the consumer's thread may have given up waiting
             false
         });
@@ -157,21 +152,13 @@ impl Engine {
                 let mut tickets = std::mem::take(&mut self.tickets);
                 if self.parts.core.admit(core, record.offset, &postings, &mut tickets) {
                     for (ticket, job) in tickets.drain(..).zip(jobs) {
-                        self.remember(Active { ticket, job, settlement: None });
+                        self.active.insert(ticket, Active { job, settlement: None });
                     }
                 }
                 self.tickets = tickets;
             }
         }
         None
-    }
-
-    fn remember(&mut self, active: Active) {
-        let slot = active.ticket.slot();
-        if slot >= self.active.len() {
-            self.active.resize_with(slot + 1, || None);
-        }
-        self.active[slot] = Some(active);
     }
 
     /// The partition waits; the others go on. A registry that does not answer is never a reason for a dead letter.

@@ -1,0 +1,44 @@
+//! The command line: one subcommand for each thing the platform can be asked to do.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    schemas::SchemasArgs, send::SendArgs, serve::ServeArgs, topics::TopicsArgs, up::UpArgs,
+};
+
+/// Keeps business systems in step over Kafka: every event posted to its targets once in effect, and provably so.
+///
+/// Settings come from a TOML file (--config, or COUNTERFOIL_CONFIG), overridden by environment variables
+/// (COUNTERFOIL_KAFKA__BOOTSTRAP is kafka.bootstrap), overridden by flags; --print-config shows the result.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  counterfoil demo
+  counterfoil up --init --sandbox --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8090
+  counterfoil send events.jsonl --key env:COUNTERFOIL_ACME_KEY
+
+Exit codes: 0 done, 1 failed, 2 changes are pending (topics plan, schemas check), 64 the command line is wrong";
+
+/// What `counterfoil` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything on this machine, send the bundled events, and show that nothing is lost and nothing is double
+    Demo(crate::demo::DemoArgs),
+    /// Run gateway and sink in one process, against a Kafka cluster and a registry
+    Up(Box<UpArgs>),
+    /// Run one service as a process of its own, as in production
+    Serve(ServeArgs),
+    /// Compare the cluster's topics with what is specified, and create or change them
+    Topics(TopicsArgs),
+    /// Check, register and publish the schemas of events
+    Schemas(SchemasArgs),
+    /// Send canonical events from a file of JSON lines through the gateway
+    Send(SendArgs),
+}

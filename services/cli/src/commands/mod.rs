@@ -1,0 +1,7 @@
+//! The subcommands.
+
+pub mod schemas;
+pub mod send;
+pub mod serve;
+pub mod topics;
+pub mod up;

@@ -1,0 +1,160 @@
+//! `counterfoil demo`: everything on loopback, the bundled feed of three tenants, and the proof.
+
+mod feed;
+mod proof;
+mod report;
+mod sender;
+mod tally;
+mod watch;
+mod world;
+
+use std::{
+    io::IsTerminal as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use feed::Feed;
+use proof::Summary;
+use sender::Sender;
+use tally::Tally;
+use world::World;
+
+/// How long nothing may happen before the demo gives up. A killed member is missed after the group's session time-out.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Flags of `counterfoil demo`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  counterfoil demo\n  counterfoil demo --once --events 20000 --json\n  \
+                        counterfoil demo --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8080/apis/ccompat/v7")]
+pub struct DemoArgs {
+    /// How many events to send
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub events: u32,
+    /// End after the summary, with exit status 0 only if nothing is lost and nothing is double
+    #[arg(long)]
+    pub once: bool,
+    /// Print the summary as one JSON object, and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Leave the sink alone; without this flag it is killed (SIGKILL) halfway and started again
+    #[arg(long)]
+    pub no_crash: bool,
+    /// Use these Kafka brokers instead of the embedded ones, which keep everything in memory
+    #[arg(long, value_name = "HOST:PORT", requires = "registry")]
+    pub bootstrap: Option<String>,
+    /// Use this schema registry instead of the embedded one
+    #[arg(long, value_name = "URL", requires = "bootstrap")]
+    pub registry: Option<String>,
+    /// The region whose topics are used: with real brokers one of its own for each run that must not see another's events
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub region: String,
+}
+
+/// Runs the demo. True if nothing was lost and nothing was double.
+///
+/// # Errors
+/// When a part does not start or stops, or nothing happens for a minute.
+pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
+    let quiet = args.json;
+    let say = |text: &str| {
+        if !quiet {
+            println!("{text}");
+        }
+    };
+    say("Starting broker, registry, gateway, sink and sandbox ERP on loopback …");
+    let mut world = World::start(&args).await?;
+    let tally = Arc::new(Tally::default());
+    let watch = watch::start(&world, Arc::clone(&tally))?;
+    world.ready(Duration::from_secs(60)).await?;
+    let feed = Feed::new(args.events);
+    say(&format!("Sending {} events of three tenants through the gateway …", args.events));
+    let begun = Instant::now();
+    let mut sending = tokio::spawn(Sender::new(&world, Arc::clone(&tally))?.send_all(feed));
+    let crash = drive(&args, &mut world, &tally, &mut sending).await?;
+    let took = begun.elapsed();
+    let summary = Summary::of(&world, &tally, took).await?;
+    let good = summary.is_good();
+    if args.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        report::print(&world, &tally, &summary, crash.as_ref());
+    }
+    for example in &summary.examples_of_loss {
+        eprintln!("lost: {example}");
+    }
+    if !args.once {
+        report::invite(&world);
+        tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
+    }
+    drop(watch);
+    world.stop().await;
+    Ok(good)
+}
+
+/// What was done to the sink.
+pub(crate) struct Crash {
+    /// How many events had an outcome at that moment.
+    settled: usize,
+    /// How long until the next outcome.
+    gap: Option<Duration>,
+}
+
+/// Watches until every accepted event has an outcome; kills the sink halfway.
+async fn drive(
+    args: &DemoArgs,
+    world: &mut World,
+    tally: &Tally,
+    sending: &mut tokio::task::JoinHandle<anyhow::Result<()>>,
+) -> anyhow::Result<Option<Crash>> {
+    let bar = progress(args);
+    let half = args.events as usize / 2;
+    let (mut crash, mut killed_at): (Option<Crash>, Option<Instant>) = (None, None);
+    let (mut last, mut since, mut sent) = (0, Instant::now(), false);
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let (accepted, settled) = tally.counts();
+        bar.set_position(settled as u64);
+        bar.set_message(format!("accepted {accepted}"));
+        if settled != last {
+            (last, since) = (settled, Instant::now());
+            if let (Some(crash), Some(at)) = (&mut crash, killed_at.take()) {
+                crash.gap = Some(at.elapsed());
+            }
+        }
+        if !args.no_crash && crash.is_none() && settled >= half.max(1) {
+            world.crash_sink().await?;
+            crash = Some(Crash { settled: tally.counts().1, gap: None });
+            killed_at = Some(Instant::now());
+            last = tally.counts().1;
+        }
+        if !sent && sending.is_finished() {
+            (&mut *sending).await.context("the sender panicked")??;
+            sent = true;
+        }
+        if sent && settled >= tally.counts().0 && (args.no_crash || crash.is_some()) {
+            break;
+        }
+        world.check()?;
+        if since.elapsed() > PATIENCE {
+            bail!(
+                "no progress for {PATIENCE:?}: {accepted} events accepted, {settled} settled; open: {:?}\n{}",
+                tally.open(),
+                world.sink_log()
+            );
+        }
+    }
+    bar.finish_and_clear();
+    Ok(crash)
+}
+
+fn progress(args: &DemoArgs) -> ProgressBar {
+    let shown = !args.json && std::io::stderr().is_terminal();
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} settled, {msg}  {elapsed}");
+    let bar = ProgressBar::with_draw_target(Some(u64::from(args.events)), target);
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}

@@ -1,0 +1,17 @@
+//! End to end: the real binary, as processes of their own, on a real Apache Kafka and a real Apicurio registry.
+//!
+//! Each scenario works in a region of its own, so that all of them share one broker and one registry. Nothing here is
+//! retried, and nothing waits for a time to pass: it polls with a deadline.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+mod broker_down;
+mod demo;
+mod drain;
+mod kills;
+mod localstripe;
+mod members;
+mod registry_down;
+mod target_down;
+mod unreadable;
