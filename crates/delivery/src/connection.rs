@@ -54,6 +54,11 @@ impl Connection {
         self.staged < self.limits.concurrency
     }
 
+    /// Whether a slot is free that nothing is staged for.
+    pub(crate) fn has_free_slot(&self) -> bool {
+        self.staged + self.in_flight < self.limits.concurrency
+    }
+
     /// Whether a request may leave now.
     pub(crate) fn may_send(&self, now: Now) -> bool {
         self.in_flight < self.limits.concurrency && now.mono >= self.blocked_until

@@ -1,5 +1,6 @@
 //! The core itself: its state and the calls that change it. How one posting moves on is in [`flow`].
 
+mod answers;
 mod flow;
 mod timer;
 

@@ -78,7 +78,8 @@ pub struct Fetched {
 /// What happens to a member.
 #[derive(Debug)]
 pub enum GroupEvent {
-    /// Partitions were given to it. They stay paused until [`Member::resume`].
+    /// Partitions were given to it, none if there are more members than partitions. They stay paused until
+    /// [`Member::resume`].
     Assigned(Vec<Assigned>),
     /// Partitions are taken away. Answer on `done` once nothing of them is in flight; their offsets are committed then.
     Revoking {
@@ -254,10 +255,8 @@ impl Context {
             .map(|e| assignments.add(e.topic(), e.partition(), e.offset().to_raw().unwrap_or(0)))
             .collect();
         drop(assignments);
-        if !assigned.is_empty() {
-            info!(partitions = assigned.len(), "partitions assigned");
-            (self.report)(GroupEvent::Assigned(assigned));
-        }
+        info!(partitions = assigned.len(), "partitions assigned");
+        (self.report)(GroupEvent::Assigned(assigned));
     }
 
     /// The rendezvous: the engine lets what is in flight end, then the offsets are committed, then the partitions go.

@@ -11,6 +11,7 @@ use contract::Decoder;
 use delivery::{Action, Core, Ticket};
 use kafka::{AssignmentId, Member};
 use ledger::Ledger;
+use service_kit::Check;
 use target::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
@@ -77,6 +78,8 @@ pub(crate) struct Parts {
     pub(crate) member: Arc<Member>,
     pub(crate) client: Client,
     pub(crate) metrics: SinkMetrics,
+    /// Passes once the group has given us our partitions and their ledgers are complete.
+    pub(crate) assigned: Check,
     pub(crate) kafka: kafka::Settings,
     pub(crate) region: String,
     pub(crate) outcome_topic: Arc<str>,
@@ -101,6 +104,8 @@ pub(crate) struct Engine {
     partitions: AHashMap<AssignmentId, Partition>,
     active: AHashMap<Ticket, Active>,
     revocations: Vec<Revocation>,
+    /// Partitions whose ledgers are not complete.
+    restoring: usize,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
     ledger_jobs: Vec<ledger::Job>,
     tickets: Vec<Ticket>,
@@ -120,6 +125,7 @@ impl Engine {
             partitions: AHashMap::new(),
             active: AHashMap::new(),
             revocations: Vec::new(),
+            restoring: 0,
             ledger_jobs: Vec::new(),
             tickets: Vec::new(),
             failure: None,

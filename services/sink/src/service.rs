@@ -105,6 +105,7 @@ pub struct Service {
     readiness: Readiness,
     kafka: Check,
     registry: Check,
+    assigned: Check,
     metrics: SinkMetrics,
 }
 
@@ -121,6 +122,7 @@ impl Service {
         let metrics = SinkMetrics::new(&registry)?;
         let readiness = Readiness::new();
         let (kafka_check, registry_check) = (readiness.check("kafka"), readiness.check("registry"));
+        let assigned = readiness.check("partitions");
         let admin =
             Admin::start(options.admin_listen, registry, readiness.clone()).await.map_err(|source| {
                 StartError::Io { what: format!("cannot listen on {}", options.admin_listen), source }
@@ -133,6 +135,7 @@ impl Service {
             readiness,
             kafka: kafka_check,
             registry: registry_check,
+            assigned,
             metrics,
         })
     }
@@ -215,6 +218,7 @@ impl Service {
             member: Arc::clone(&member),
             client: target,
             metrics: self.metrics,
+            assigned: self.assigned,
             kafka: options.kafka.clone(),
             outcome_topic: Arc::from(topics::names::outcome(&options.region)),
             region: options.region,

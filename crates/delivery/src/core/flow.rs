@@ -1,16 +1,14 @@
-//! How one posting moves on: consult → Intent → send → answer → outcome → done.
+//! How one posting moves on: consult → Intent → send → (see `answers`) → outcome → done.
 
 use std::sync::Arc;
 
-use event::EventId;
-
 use super::{Core, Wake};
 use crate::{
-    action::{Action, Input, Prior, ReadBack},
+    action::{Action, Input, Prior},
     check_invariant,
     connection::ConnectionId,
-    outcome::{Answer, ErrorClass, Outcome, Reason, ResolvedBy, Scope, Status},
-    policy::{Class, Resolution, backoff_ms},
+    outcome::{ErrorClass, Outcome, Reason, ResolvedBy, Status},
+    policy::{Class, OnUnknown, backoff_ms},
     posting::{Posting, Stage, Step, Ticket},
     time::Now,
 };
@@ -94,7 +92,8 @@ impl Core {
                 && let Some(ticket) = connection.ready.pop_front()
             {
                 self.launch(id, ticket, now);
-            } else if connection.may_stage()
+            } else if self.may_intend(id)
+                && let Some(connection) = self.connections.get_mut(&id)
                 && let Some(ticket) = connection.staging.pop_front()
             {
                 self.intend(id, ticket, now);
@@ -102,6 +101,16 @@ impl Core {
                 return;
             }
         }
+    }
+
+    /// Whether the next Intent in line may be written. An Intent of class N that a crash leaves behind is parked for an
+    /// operator, sent or not: it is written only for a slot that is free.
+    fn may_intend(&self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(&id) else { return false };
+        let Some(next) = connection.staging.front() else { return false };
+        let parks =
+            self.postings.get(next.slot()).is_some_and(|p| p.new.class == Class::Neither(OnUnknown::Park));
+        if parks { connection.has_free_slot() } else { connection.may_stage() }
     }
 
     fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
@@ -207,7 +216,7 @@ impl Core {
     }
 
     /// Gives the slot of an answered request back. Returns the posting, unless it is gone.
-    fn landed(&mut self, ticket: Ticket, now: Now) -> Option<ConnectionId> {
+    pub(super) fn landed(&mut self, ticket: Ticket, now: Now) -> Option<ConnectionId> {
         if let Some(id) = self.orphans.remove(&ticket) {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.in_flight -= 1;
@@ -221,133 +230,6 @@ impl Core {
         Some(id)
     }
 
-    fn answered(&mut self, ticket: Ticket, answer: Answer, now: Now) {
-        let Some(id) = self.landed(ticket, now) else { return };
-        if !matches!(answer, Answer::Again { scope: Scope::Connection, .. })
-            && let Some(connection) = self.connections.get_mut(&id)
-        {
-            connection.refusals = 0;
-        }
-        match answer {
-            Answer::Applied { document } => self.settle(ticket, Status::Committed, document, now),
-            Answer::Refused(reason) => self.refused(ticket, reason, now),
-            Answer::Again { reason, after_ms, scope } => self.again(ticket, reason, after_ms, scope, now),
-            Answer::Unknown(reason) => {
-                if let Some(posting) = self.posting(ticket) {
-                    posting.unknown = true;
-                    posting.reason = Some(reason);
-                }
-                self.doubt(ticket, now);
-            }
-        }
-        self.pump(id, now);
-    }
-
-    /// Nobody knows what became of the request. The target may be at it until the request's deadline: only a key makes a
-    /// repeat harmless before that; a look would come too early, and so would the next posting of the lane.
-    fn doubt(&mut self, ticket: Ticket, now: Now) {
-        let Some(posting) = self.posting(ticket) else { return };
-        posting.step = Step::Resolve;
-        let resends = posting.new.class.resolve(posting.age_ms(now)) == Resolution::Resend;
-        let keyed = resends && matches!(posting.new.class, Class::Keyed { .. });
-        let rest = posting.request_over_at.saturating_sub(now.mono);
-        if keyed || rest == 0 {
-            self.back_off(ticket, None, now);
-        } else {
-            posting.retries += 1;
-            let wait = rest.max(backoff_ms(posting.retries, posting.new.key.event));
-            self.wait(ticket, wait, now);
-        }
-    }
-
-    /// A refusal ends the posting only if no earlier attempt may have been applied.
-    fn refused(&mut self, ticket: Ticket, reason: Reason, now: Now) {
-        let Some(posting) = self.posting(ticket) else { return };
-        let certain = !posting.unknown || matches!(posting.new.class, Class::Keyed { .. });
-        let mismatch = reason.class == ErrorClass::KeyReuseMismatch;
-        posting.reason = Some(reason.clone());
-        if mismatch {
-            self.settle(ticket, Status::InDoubt, None, now);
-        } else if certain {
-            posting.stage = Stage::DeadLettering;
-            self.actions.push(Action::DeadLetter(ticket, reason));
-        } else if posting.new.class == Class::Upsert {
-            self.read(ticket, now);
-        } else {
-            self.settle(ticket, Status::InDoubt, None, now);
-        }
-    }
-
-    fn again(&mut self, ticket: Ticket, reason: Reason, after_ms: Option<u64>, scope: Scope, now: Now) {
-        let Some(posting) = self.posting(ticket) else { return };
-        let (id, event) = (posting.new.connection, posting.new.key.event);
-        posting.reason = Some(reason);
-        posting.step = if posting.unknown { Step::Resolve } else { Step::Send };
-        if scope == Scope::Connection {
-            self.block(id, event, after_ms, now);
-        }
-        self.back_off(ticket, after_ms, now);
-    }
-
-    /// The whole connection was refused for now.
-    fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.refusals += 1;
-        let wait = after_ms.unwrap_or_else(|| backoff_ms(connection.refusals, event));
-        connection.block(now.mono + wait);
-        self.timers.set(now.mono + wait, Wake::Connection(id));
-    }
-
-    /// Decides by class what to do about an unknown outcome.
-    fn resolve(&mut self, ticket: Ticket, now: Now) {
-        let Some(posting) = self.posting(ticket) else { return };
-        match posting.new.class.resolve(posting.age_ms(now)) {
-            Resolution::Resend if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
-            Resolution::Resend => self.stage(ticket, now),
-            Resolution::ReadBack => self.read(ticket, now),
-            Resolution::Park => self.settle(ticket, Status::InDoubt, None, now),
-        }
-    }
-
-    fn read(&mut self, ticket: Ticket, now: Now) {
-        if let Some(posting) = self.posting(ticket) {
-            posting.step = Step::ReadBack;
-        }
-        self.enqueue_ready(ticket, now);
-    }
-
-    fn read_back(&mut self, ticket: Ticket, seen: ReadBack, now: Now) {
-        let Some(id) = self.landed(ticket, now) else { return };
-        let Some(posting) = self.posting(ticket) else { return };
-        let overwrites = posting.new.class == Class::Upsert;
-        match seen {
-            ReadBack::Matches { document } => self.commit(ticket, document, ResolvedBy::ReadBack, now),
-            ReadBack::Absent | ReadBack::Differs { .. } if posting.is_stale() => {
-                self.settle(ticket, Status::Superseded, None, now);
-            }
-            ReadBack::Several => self.settle(ticket, Status::InDoubt, None, now),
-            ReadBack::Differs { .. } if !overwrites => self.settle(ticket, Status::InDoubt, None, now),
-            // Nothing newer of ours was sent (lane order), so what stands there is older: ours was not applied.
-            ReadBack::Absent | ReadBack::Differs { .. } => {
-                posting.unknown = false;
-                self.stage(ticket, now);
-            }
-            ReadBack::Failed(answer) => {
-                posting.step = Step::ReadBack;
-                let event = posting.new.key.event;
-                let (after_ms, scope) = match answer {
-                    Answer::Again { after_ms, scope, .. } => (after_ms, scope),
-                    _ => (None, Scope::Lane),
-                };
-                if scope == Scope::Connection {
-                    self.block(id, event, after_ms, now);
-                }
-                self.back_off(ticket, after_ms, now);
-            }
-        }
-        self.pump(id, now);
-    }
-
     fn dead_lettered(&mut self, ticket: Ticket, now: Now) {
         let Some(posting) = self.posting(ticket) else { return };
         check_invariant!(DeadLetterFirst, posting.stage == Stage::DeadLettering);
@@ -355,7 +237,7 @@ impl Core {
     }
 
     /// Writes the end of a posting; a commit says how it came to be known.
-    fn settle(&mut self, ticket: Ticket, status: Status, document: Option<Arc<str>>, now: Now) {
+    pub(super) fn settle(&mut self, ticket: Ticket, status: Status, document: Option<Arc<str>>, now: Now) {
         let by = match self.posting(ticket) {
             Some(posting) if posting.unknown && status == Status::Committed => ResolvedBy::Resend,
             _ => ResolvedBy::Answer,
@@ -363,7 +245,7 @@ impl Core {
         self.write_outcome(ticket, |posting| posting.outcome(status, document, by, now));
     }
 
-    fn commit(&mut self, ticket: Ticket, document: Option<Arc<str>>, by: ResolvedBy, now: Now) {
+    pub(super) fn commit(&mut self, ticket: Ticket, document: Option<Arc<str>>, by: ResolvedBy, now: Now) {
         self.write_outcome(ticket, |posting| posting.outcome(Status::Committed, document, by, now));
     }
 
@@ -389,14 +271,14 @@ impl Core {
         }
     }
 
-    fn back_off(&mut self, ticket: Ticket, after_ms: Option<u64>, now: Now) {
+    pub(super) fn back_off(&mut self, ticket: Ticket, after_ms: Option<u64>, now: Now) {
         let Some(posting) = self.posting(ticket) else { return };
         posting.retries += 1;
         let wait = after_ms.unwrap_or_else(|| backoff_ms(posting.retries, posting.new.key.event));
         self.wait(ticket, wait, now);
     }
 
-    fn wait(&mut self, ticket: Ticket, wait_ms: u64, now: Now) {
+    pub(super) fn wait(&mut self, ticket: Ticket, wait_ms: u64, now: Now) {
         let Some(posting) = self.posting(ticket) else { return };
         posting.stage = Stage::Waiting;
         if wait_ms == 0 {

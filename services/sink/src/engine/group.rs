@@ -63,6 +63,8 @@ impl Engine {
             });
             self.partitions.insert(one.id, partition);
         }
+        self.restoring += wanted.len();
+        self.note_restored();
         let (settings, ledger) = (self.parts.kafka.clone(), self.parts.ledger.clone());
         let outbound = self.outbound.clone();
         tokio::task::spawn_blocking(move || {
@@ -72,7 +74,18 @@ impl Engine {
         });
     }
 
+    /// Ready from the first assignment on, while nothing is being restored.
+    fn note_restored(&self) {
+        if self.restoring == 0 {
+            self.parts.assigned.pass();
+        } else {
+            self.parts.assigned.fail(format!("{} partitions are being restored", self.restoring));
+        }
+    }
+
     pub(super) fn restored(&mut self, id: AssignmentId, result: Result<usize, String>) {
+        self.restoring -= 1;
+        self.note_restored();
         let Some(partition) = self.partitions.get(&id) else { return };
         match result {
             Ok(records) => {

@@ -1,8 +1,8 @@
 //! What is done about an attempt that may or may not have been applied, class by class.
 
 use super::rig::{
-    EPOCH, KEYED, KEYED_READABLE, P0, PARK, RESEND, Rig, SKEW, TARGET, TIMEOUT, again, applied, done, intent,
-    new, read_back, reason, refused, settles_as,
+    EPOCH, KEYED, KEYED_READABLE, P0, PARK, RESEND, Rig, SKEW, SOON, TARGET, TIMEOUT, again, applied, done,
+    intent, new, read_back, reason, refused, settles_as,
 };
 use crate::{
     Action, Answer, Class, ErrorClass, Input, Intent, OnUnknown, Prior, ReadBack, ResolvedBy, Scope, Status,

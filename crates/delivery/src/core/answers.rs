@@ -1,0 +1,142 @@
+//! What follows from an answer, from none, and from a look at the target.
+
+use event::EventId;
+
+use super::{Core, Wake};
+use crate::{
+    action::{Action, ReadBack},
+    connection::ConnectionId,
+    outcome::{Answer, ErrorClass, Reason, ResolvedBy, Scope, Status},
+    policy::{Class, Resolution, backoff_ms},
+    posting::{Stage, Step, Ticket},
+    time::Now,
+};
+
+impl Core {
+    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, now: Now) {
+        let Some(id) = self.landed(ticket, now) else { return };
+        if !matches!(answer, Answer::Again { scope: Scope::Connection, .. })
+            && let Some(connection) = self.connections.get_mut(&id)
+        {
+            connection.refusals = 0;
+        }
+        match answer {
+            Answer::Applied { document } => self.settle(ticket, Status::Committed, document, now),
+            Answer::Refused(reason) => self.refused(ticket, reason, now),
+            Answer::Again { reason, after_ms, scope } => self.again(ticket, reason, after_ms, scope, now),
+            Answer::Unknown(reason) => {
+                if let Some(posting) = self.posting(ticket) {
+                    posting.unknown = true;
+                    posting.reason = Some(reason);
+                }
+                self.doubt(ticket, now);
+            }
+        }
+        self.pump(id, now);
+    }
+
+    /// Nobody knows what became of the request. The target may be at it until the request's deadline: only a key makes a
+    /// repeat harmless before that; a look would come too early, and so would the next posting of the lane.
+    fn doubt(&mut self, ticket: Ticket, now: Now) {
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.step = Step::Resolve;
+        let resends = posting.new.class.resolve(posting.age_ms(now)) == Resolution::Resend;
+        let keyed = resends && matches!(posting.new.class, Class::Keyed { .. });
+        let rest = posting.request_over_at.saturating_sub(now.mono);
+        if keyed || rest == 0 {
+            self.back_off(ticket, None, now);
+        } else {
+            posting.retries += 1;
+            let wait = rest.max(backoff_ms(posting.retries, posting.new.key.event));
+            self.wait(ticket, wait, now);
+        }
+    }
+
+    /// A refusal ends the posting only if no earlier attempt may have been applied.
+    fn refused(&mut self, ticket: Ticket, reason: Reason, now: Now) {
+        let Some(posting) = self.posting(ticket) else { return };
+        let certain = !posting.unknown || matches!(posting.new.class, Class::Keyed { .. });
+        let mismatch = reason.class == ErrorClass::KeyReuseMismatch;
+        posting.reason = Some(reason.clone());
+        if mismatch {
+            self.settle(ticket, Status::InDoubt, None, now);
+        } else if certain {
+            posting.stage = Stage::DeadLettering;
+            self.actions.push(Action::DeadLetter(ticket, reason));
+        } else if posting.new.class == Class::Upsert {
+            self.read(ticket, now);
+        } else {
+            self.settle(ticket, Status::InDoubt, None, now);
+        }
+    }
+
+    fn again(&mut self, ticket: Ticket, reason: Reason, after_ms: Option<u64>, scope: Scope, now: Now) {
+        let Some(posting) = self.posting(ticket) else { return };
+        let (id, event) = (posting.new.connection, posting.new.key.event);
+        posting.reason = Some(reason);
+        posting.step = if posting.unknown { Step::Resolve } else { Step::Send };
+        if scope == Scope::Connection {
+            self.block(id, event, after_ms, now);
+        }
+        self.back_off(ticket, after_ms, now);
+    }
+
+    /// The whole connection was refused for now.
+    fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.refusals += 1;
+        let wait = after_ms.unwrap_or_else(|| backoff_ms(connection.refusals, event));
+        connection.block(now.mono + wait);
+        self.timers.set(now.mono + wait, Wake::Connection(id));
+    }
+
+    /// Decides by class what to do about an unknown outcome.
+    pub(super) fn resolve(&mut self, ticket: Ticket, now: Now) {
+        let Some(posting) = self.posting(ticket) else { return };
+        match posting.new.class.resolve(posting.age_ms(now)) {
+            Resolution::Resend if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
+            Resolution::Resend => self.stage(ticket, now),
+            Resolution::ReadBack => self.read(ticket, now),
+            Resolution::Park => self.settle(ticket, Status::InDoubt, None, now),
+        }
+    }
+
+    fn read(&mut self, ticket: Ticket, now: Now) {
+        if let Some(posting) = self.posting(ticket) {
+            posting.step = Step::ReadBack;
+        }
+        self.enqueue_ready(ticket, now);
+    }
+
+    pub(super) fn read_back(&mut self, ticket: Ticket, seen: ReadBack, now: Now) {
+        let Some(id) = self.landed(ticket, now) else { return };
+        let Some(posting) = self.posting(ticket) else { return };
+        let overwrites = posting.new.class == Class::Upsert;
+        match seen {
+            ReadBack::Matches { document } => self.commit(ticket, document, ResolvedBy::ReadBack, now),
+            ReadBack::Absent | ReadBack::Differs { .. } if posting.is_stale() => {
+                self.settle(ticket, Status::Superseded, None, now);
+            }
+            ReadBack::Several => self.settle(ticket, Status::InDoubt, None, now),
+            ReadBack::Differs { .. } if !overwrites => self.settle(ticket, Status::InDoubt, None, now),
+            // Nothing newer of ours was sent (lane order), so what stands there is older: ours was not applied.
+            ReadBack::Absent | ReadBack::Differs { .. } => {
+                posting.unknown = false;
+                self.stage(ticket, now);
+            }
+            ReadBack::Failed(answer) => {
+                posting.step = Step::ReadBack;
+                let event = posting.new.key.event;
+                let (after_ms, scope) = match answer {
+                    Answer::Again { after_ms, scope, .. } => (after_ms, scope),
+                    _ => (None, Scope::Lane),
+                };
+                if scope == Scope::Connection {
+                    self.block(id, event, after_ms, now);
+                }
+                self.back_off(ticket, after_ms, now);
+            }
+        }
+        self.pump(id, now);
+    }
+}
