@@ -78,8 +78,7 @@ pub struct Fetched {
 /// What happens to a member.
 #[derive(Debug)]
 pub enum GroupEvent {
-    /// Partitions were given to it, none if there are more members than partitions. They stay paused until
-    /// [`Member::resume`].
+    /// Partitions were given to it, none if there are more members than partitions. Their records come at once.
     Assigned(Vec<Assigned>),
     /// Partitions are taken away. Answer on `done` once nothing of them is in flight; their offsets are committed then.
     Revoking {
@@ -212,9 +211,9 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(list) = rebalance {
-            self.take_over(consumer, list);
+            self.take_over(list);
         }
     }
 }
@@ -244,10 +243,7 @@ impl Context {
         }
     }
 
-    fn take_over(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        if let Err(error) = consumer.pause(list) {
-            (self.report)(GroupEvent::Failed(format!("partitions cannot be paused: {error}")));
-        }
+    fn take_over(&self, list: &TopicPartitionList) {
         let mut assignments = self.assignments.lock();
         let assigned: Vec<Assigned> = list
             .elements()

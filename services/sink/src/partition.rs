@@ -12,8 +12,12 @@ pub(crate) struct Partition {
     pub(crate) space: Arc<str>,
     /// The topic of its changelog.
     pub(crate) changelog: Arc<str>,
-    /// Records behind one whose schema is not known yet, that one first.
+    /// Whether its ledger is complete. Nothing is taken in before.
+    pub(crate) restored: bool,
+    /// Records that cannot be taken in yet: the ledger is not complete, or the first one's schema is not known.
     pub(crate) waiting: VecDeque<Fetched>,
+    /// Whether fetching is paused because of them.
+    pub(crate) held: bool,
     /// The schema that is being fetched.
     pub(crate) schema: Option<u32>,
 }
@@ -25,7 +29,9 @@ impl Partition {
             number: assigned.partition,
             space: Arc::from(format!("{}-{}", assigned.topic, assigned.partition)),
             changelog: Arc::from(topics::names::ledger(&assigned.topic)),
+            restored: false,
             waiting: VecDeque::new(),
+            held: false,
             schema: None,
         }
     }

@@ -1,4 +1,4 @@
-//! The end of a posting: an outcome in the changelog and then in the local ledger, an outcome event for subscribers, and
+//! The end of a posting: an outcome in the changelog, then in the local ledger and as an outcome event for subscribers, and
 //! only then the offset.
 //!
 //! The local ledger takes changelog records in the order of their acknowledgements, so that its position never passes a

@@ -68,11 +68,13 @@ impl Engine {
         }
     }
 
-    /// The changelog has the outcome: the local ledger follows.
+    /// The changelog has the outcome: the local ledger and the announcement follow. Announced before, a crash could let a
+    /// successor come to another outcome than the one that subscribers have seen.
     fn record(&mut self, ticket: Ticket, position: i64) {
-        let Some(active) = self.active.get_mut(&ticket) else { return };
+        let Some(active) = self.active.get(&ticket) else { return };
         let Some(settlement) = &active.settlement else { return };
         let (outcome, new) = (settlement.outcome.clone(), active.job.new);
+        let announcement = self.outcome_event(&active.job, &outcome);
         let assignment = active.job.source.assignment;
         let Some(partition) = self.partitions.get(&assignment) else { return };
         self.ledger_jobs.push(ledger::Job::Outcome {
@@ -83,6 +85,7 @@ impl Engine {
             outcome,
             position,
         });
+        self.send(announcement, Purpose::OutcomeEvent(ticket));
     }
 
     fn progress(&mut self, ticket: Ticket, change: impl FnOnce(&mut Settlement)) {

@@ -119,15 +119,12 @@ impl Engine {
         let Some(active) = self.active.get_mut(&ticket) else { return Ok(()) };
         let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let changelog = changelog_letter(&active.job, partition, Entry::Outcome(outcome.clone()))?;
-        let event =
-            outcome_letter(&active.job, &self.parts.outcome_topic, self.parts.outcome_schema, &outcome);
         active.settlement = Some(Settlement::new(outcome));
         self.send(changelog, Purpose::Outcome(ticket));
-        self.send(event, Purpose::OutcomeEvent(ticket));
         Ok(())
     }
 
-    fn outcome_event(&self, job: &Job, outcome: &Outcome) -> Letter {
+    pub(super) fn outcome_event(&self, job: &Job, outcome: &Outcome) -> Letter {
         outcome_letter(job, &self.parts.outcome_topic, self.parts.outcome_schema, outcome)
     }
 
@@ -145,9 +142,9 @@ impl Engine {
         }
     }
 
-    /// A partition that waits for a schema stays paused for that.
+    /// A partition that is held for another reason stays paused for that.
     fn resume(&mut self, id: AssignmentId) {
-        if self.partitions.get(&id).is_some_and(|p| p.schema.is_none()) {
+        if self.partitions.get(&id).is_some_and(|p| !p.held) {
             self.parts.member.resume(id);
         }
     }

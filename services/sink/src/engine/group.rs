@@ -24,6 +24,10 @@ use crate::{
 /// The wait before the registry is asked again.
 const REGISTRY_RETRY: Duration = Duration::from_millis(500);
 
+/// Records of a partition that wait for its ledger, beyond which no more are fetched. A pause right away would cost the
+/// first records of each assignment up to a second: the client starts to fetch late after one.
+const MAX_WAITING: usize = 64;
+
 /// Partitions that are being taken away.
 pub(super) struct Revocation {
     ids: Vec<AssignmentId>,
@@ -49,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Partitions are paused until their ledgers are complete.
+    /// Nothing of a partition is taken in until its ledger is complete.
     fn assigned(&mut self, assigned: &[Assigned]) {
         let mut wanted = Vec::with_capacity(assigned.len());
         for one in assigned {
@@ -86,11 +90,13 @@ impl Engine {
     pub(super) fn restored(&mut self, id: AssignmentId, result: Result<usize, String>) {
         self.restoring -= 1;
         self.note_restored();
-        let Some(partition) = self.partitions.get(&id) else { return };
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
         match result {
             Ok(records) => {
                 self.parts.metrics.restored(&partition.topic, records);
-                self.parts.member.resume(id);
+                partition.restored = true;
+                let waiting = std::mem::take(&mut partition.waiting);
+                self.go_on(id, waiting);
             }
             Err(reason) => {
                 let (topic, partition) = (Arc::clone(&partition.topic), partition.number);
@@ -143,10 +149,24 @@ impl Engine {
 
     fn fetched(&mut self, record: Fetched) {
         let Some(partition) = self.partitions.get_mut(&record.id) else { return };
-        if partition.schema.is_some() {
-            partition.waiting.push_back(record);
-        } else if let Some(record) = self.admit(record) {
-            self.await_schema(record);
+        if partition.restored && partition.schema.is_none() {
+            if let Some(record) = self.admit(record) {
+                self.await_schema(record);
+            }
+            return;
+        }
+        let id = record.id;
+        partition.waiting.push_back(record);
+        if partition.waiting.len() >= MAX_WAITING {
+            self.hold(id);
+        }
+    }
+
+    fn hold(&mut self, id: AssignmentId) {
+        if let Some(partition) = self.partitions.get_mut(&id)
+            && !std::mem::replace(&mut partition.held, true)
+        {
+            self.parts.member.pause(id);
         }
     }
 
@@ -177,7 +197,7 @@ impl Engine {
     /// The partition waits; the others go on. A registry that does not answer is never a reason for a dead letter.
     fn await_schema(&mut self, (record, schema): (Fetched, u32)) {
         let id = record.id;
-        self.parts.member.pause(id);
+        self.hold(id);
         if let Some(partition) = self.partitions.get_mut(&id) {
             partition.waiting.push_front(record);
             partition.schema = Some(schema);
@@ -232,7 +252,8 @@ impl Engine {
                 return self.fetch_schema(schema);
             }
         }
-        if !self.parts.core.is_paused(core_id(id)) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        if std::mem::take(&mut partition.held) && !self.parts.core.is_paused(core_id(id)) {
             self.parts.member.resume(id);
         }
     }
