@@ -45,7 +45,6 @@ impl<'a> Batch<'a> {
                 self.outcome(key, *entity, outcome)?;
                 self.position = self.position.max(Some(*position));
             }
-            Job::Position { position, .. } => self.position = self.position.max(Some(*position)),
             Job::Barrier(_) => {}
         }
         Ok(())

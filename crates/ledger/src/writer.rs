@@ -45,7 +45,8 @@ impl Default for LedgerOptions {
 /// Something to write.
 #[derive(Debug)]
 pub enum Job {
-    /// Before a request: durable when reported.
+    /// Before a request: durable when reported. An acknowledged Intent does not move the position by itself, the outcome
+    /// behind it does: a position that lags only has a few records restored again.
     Intent {
         /// Whose.
         ticket: Ticket,
@@ -75,13 +76,6 @@ pub enum Job {
     },
     /// Everything before it is written.
     Barrier(mpsc::SyncSender<()>),
-    /// The changelog acknowledged a record that the store has already.
-    Position {
-        /// The space of its partition.
-        space: Arc<str>,
-        /// The changelog offset.
-        position: i64,
-    },
 }
 
 /// What was written.
@@ -277,17 +271,26 @@ impl Writer {
         for batch in batches.into_values() {
             batch.apply()?;
         }
-        // Outcomes and positions need no sync: the changelog has them, and position and records move together.
+        // Outcomes need no sync: the changelog has them, and position and records move together.
         if must_sync { self.store.sync() } else { Ok(()) }
     }
 }
 
 impl Job {
+    /// The same, with the changelog offset that was acknowledged for it.
+    #[must_use]
+    pub fn at(mut self, offset: i64) -> Self {
+        match &mut self {
+            Self::Intent { position, .. } => *position = Some(offset),
+            Self::Outcome { position, .. } => *position = offset,
+            Self::Barrier(_) => {}
+        }
+        self
+    }
+
     fn space(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Intent { space, .. } | Self::Outcome { space, .. } | Self::Position { space, .. } => {
-                Some(space)
-            }
+            Self::Intent { space, .. } | Self::Outcome { space, .. } => Some(space),
             Self::Barrier(_) => None,
         }
     }

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::{USAGE, args::Arguments};
 
+/// An event is many small allocations on one thread that are freed on another: what this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -24,7 +24,9 @@ use group::Revocation;
 
 /// Most facts taken in before decisions are carried out.
 const BATCH: usize = 1_024;
-/// How often the gauges are set while nothing else happens.
+/// How often the gauges are set.
+const GAUGES: Duration = Duration::from_millis(250);
+/// How long the loop rests while nothing happens.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// Why the engine cannot go on. The process ends; started again, it resolves what was under way.
@@ -135,6 +137,7 @@ impl Engine {
     /// Runs until the member has left the group, or something fails that only a restart can mend.
     pub(crate) async fn run(mut self) -> Result<(), EngineError> {
         let mut facts = Vec::with_capacity(BATCH);
+        let mut gauges_set = Instant::now();
         loop {
             let wake = tokio::time::Instant::from_std(self.wake());
             tokio::select! {
@@ -151,7 +154,10 @@ impl Engine {
                 error!(code = failure.code(), error = %failure, "sink stops");
                 return Err(failure);
             }
-            self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
+            if gauges_set.elapsed() >= GAUGES {
+                gauges_set = Instant::now();
+                self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
+            }
             if left {
                 break;
             }

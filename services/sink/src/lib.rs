@@ -20,6 +20,6 @@ mod service;
 mod settlement;
 
 pub use arguments::Arguments;
-pub use options::{Options, RegistryOptions};
+pub use options::{LogOptions, Options, RegistryOptions};
 pub use plan::PlanError;
 pub use service::{Service, StartError};

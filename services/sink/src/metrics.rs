@@ -8,6 +8,7 @@ use telemetry::{HistogramVec, IntCounterVec, IntGaugeVec, Metrics, MetricsError,
 pub(crate) struct SinkMetrics {
     postings: IntCounterVec,
     duplicates: IntCounterVec,
+    repeated: IntCounterVec,
     poison: IntCounterVec,
     attempts: IntCounterVec,
     latency: HistogramVec,
@@ -25,6 +26,11 @@ impl SinkMetrics {
                 "duplicates_total",
                 "records whose posting the ledger knew to be over",
                 &["tenant"],
+            )?,
+            repeated: metrics.counters(
+                "repeated_records_total",
+                "records that the brokers handed out again",
+                &["topic"],
             )?,
             poison: metrics.counters(
                 "unreadable_records_total",
@@ -61,6 +67,10 @@ impl SinkMetrics {
 
     pub(crate) fn duplicate(&self, tenant: &TenantId) {
         self.duplicates.with_label_values(&[tenant.as_str()]).inc();
+    }
+
+    pub(crate) fn repeated(&self, topic: &str) {
+        self.repeated.with_label_values(&[topic]).inc();
     }
 
     pub(crate) fn poison(&self, code: &str) {

@@ -21,8 +21,10 @@ pub(crate) struct Letter {
 /// What an acknowledgement means.
 #[derive(Debug)]
 pub(crate) enum Purpose {
-    /// An Intent in the changelog. For class N it may be written locally only now.
-    Intent { assignment: AssignmentId, then: Option<Box<Job>> },
+    /// An Intent in the changelog that the local ledger has.
+    Intent,
+    /// An Intent of class N in the changelog: the local ledger gets it now.
+    IntentFirst(Ticket, Box<Job>),
     /// An outcome in the changelog.
     Outcome(Ticket),
     /// An outcome event for subscribers.

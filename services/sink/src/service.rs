@@ -31,8 +31,8 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The tenants' configuration has errors.
-    #[error("{0}")]
-    Tenants(#[source] ConfigErrors),
+    #[error(transparent)]
+    Tenants(ConfigErrors),
     /// The configuration cannot be carried out.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -46,17 +46,12 @@ impl Engine {
     fn acked(&mut self, purpose: Purpose, position: Position) {
         tracing::trace!(?purpose, ?position, "acknowledged");
         match purpose {
-            Purpose::Intent { assignment, then } => {
-                // An acknowledgement that outlived its assignment must not move the position of the next one.
-                let Some(partition) = self.partitions.get(&assignment) else { return };
-                let space = std::sync::Arc::clone(&partition.space);
-                let offset = position.offset;
-                self.ledger_jobs.push(match then.map(|job| *job) {
-                    Some(ledger::Job::Intent { ticket, space, key, intent, .. }) => {
-                        ledger::Job::Intent { ticket, space, key, intent, position: Some(offset) }
-                    }
-                    _ => ledger::Job::Position { space, position: offset },
-                });
+            Purpose::Intent => {}
+            Purpose::IntentFirst(ticket, job) => {
+                // One that outlived its assignment must not move the position of the next one.
+                if self.active.contains_key(&ticket) {
+                    self.ledger_jobs.push(job.at(position.offset));
+                }
             }
             Purpose::Outcome(ticket) => self.record(ticket, position.offset),
             Purpose::OutcomeEvent(ticket) => self.progress(ticket, |settlement| settlement.announced = true),

@@ -56,19 +56,17 @@ impl Engine {
     /// Local first, for all but class N: its Intent must outlive the machine, so the changelog comes first.
     fn write_intent(&mut self, ticket: Ticket, intent: Intent) -> Result<(), EngineError> {
         let Some(active) = self.active.get(&ticket) else { return Ok(()) };
-        let assignment = active.job.source.assignment;
-        let Some(partition) = self.partitions.get(&assignment) else { return Ok(()) };
+        let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let letter = changelog_letter(&active.job, partition, Entry::Intent(intent))?;
         let (key, space) = (active.job.new.key, Arc::clone(&partition.space));
         let changelog_first = matches!(active.job.new.class, delivery::Class::Neither(OnUnknown::Park));
         let job = ledger::Job::Intent { ticket, space, key, intent, position: None };
-        let then = if changelog_first {
-            Some(Box::new(job))
+        if changelog_first {
+            self.send(letter, Purpose::IntentFirst(ticket, Box::new(job)));
         } else {
             self.ledger_jobs.push(job);
-            None
-        };
-        self.send(letter, Purpose::Intent { assignment, then });
+            self.send(letter, Purpose::Intent);
+        }
         Ok(())
     }
 

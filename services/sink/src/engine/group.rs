@@ -187,6 +187,8 @@ impl Engine {
                     for (ticket, job) in tickets.drain(..).zip(jobs) {
                         self.active.insert(ticket, Active { job, settlement: None });
                     }
+                } else if let Some(partition) = self.partitions.get(&record.id) {
+                    self.parts.metrics.repeated(&partition.topic);
                 }
                 self.tickets = tickets;
             }
