@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Cluster, counterfoil, region, slot, succeeds};
 
-/// What the summary must hold, and nothing else that a reader would have to guess.
+/// What the summary must hold, each a number.
 const FIELDS: [&str; 10] = [
     "accepted",
     "committed",

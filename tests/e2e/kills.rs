@@ -62,7 +62,7 @@ async fn twenty_kills_lose_nothing_and_double_nothing() {
             wait(&mut dice, 3_000).await;
         } else {
             requests_go_out(&world, &sink).await;
-            wait(&mut dice, 500).await;
+            wait(&mut dice, 700).await;
         }
         kills.push(Kill::of(sink).await);
         sink = world.sink("ledger");

@@ -2,6 +2,9 @@
 //!
 //! Each scenario works in a region of its own, so that all of them share one broker and one registry. Nothing here is
 //! retried, and nothing waits for a time to pass: it polls with a deadline.
+//!
+//! `E2E_SEED` repeats the kills of a printed seed, `E2E_LOG` sets the processes' log filter; a failed scenario shows the
+//! end of every log. `KAFKA_BOOTSTRAP` and `REGISTRY_URL` name a cluster and a registry to use in place of started ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod harness;

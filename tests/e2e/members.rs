@@ -33,20 +33,6 @@ async fn one_is_stopped_and_the_other_one_killed_and_nothing_is_lost_or_double()
     second.posts().await;
     let accepted = stream.end().await;
 
-    tokio::time::sleep(std::time::Duration::from_secs(25)).await;
-    for (n, s) in [("first", &first), ("second", &second)] {
-        let text = s.admin.get("/metrics").await.unwrap().1;
-        for l in text.lines().filter(|l| l.starts_with("counterfoil_sink_load") || l.starts_with("counterfoil_sink_dup") || l.starts_with("counterfoil_sink_post") || l.starts_with("counterfoil_sink_inv")|| l.starts_with("counterfoil_sink_attem")) { println!("{n} {l}"); }
-    }
-    for object in [ObjectKind::Customer, ObjectKind::Payment] {
-        let t = world.topics.of(object);
-        println!("{t} ends {:?}", kafka::admin::end_offsets(&world.topics.settings, &t).await.unwrap());
-        println!("{t} comm {:?}", kafka::admin::committed(&world.topics.settings, &world.group(), &t).await.unwrap());
-    }
-    {
-        let outcomes = world.outcomes.by_event();
-        for tenant in &tenants { let m: Vec<_> = accepted[&tenant.id].iter().filter(|i| !outcomes.contains_key(*i)).collect(); println!("{} missing {}", tenant.id, m.len()); if !m.is_empty() {panic!("missing")} }
-    }
     for tenant in &tenants {
         for outcome in world.proven(tenant, &accepted[&tenant.id]).await.values() {
             let fits = match outcome.status {

@@ -20,6 +20,8 @@ fn event(example: &str, types: [&str; 2], id: &str, version: u64) -> Value {
     event["type"] = json!(types[usize::from(version > 1)]);
     event["source_version"] = json!(version);
     event["data"]["id"] = json!(id);
+    // Each version says something else: a target that is looked up shows which one it has.
+    event["data"]["extensions"]["revision"] = json!(version.to_string());
     event
 }
 

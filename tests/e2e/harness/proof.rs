@@ -13,7 +13,17 @@ impl World {
     /// Waits for an outcome of every accepted event and checks that each is in the ERP as its outcome says: nothing is
     /// lost, nothing is double, nothing was made up. The outcomes by event id.
     pub async fn proven(&self, tenant: &Tenant, accepted: &[String]) -> HashMap<String, Outcome> {
-        let outcomes = self.outcomes.of(accepted).await;
+        let outcomes = match self.outcomes.of(accepted).await {
+            Ok(outcomes) => outcomes,
+            Err(missing) => {
+                let behind = self.topics.behind(&self.group()).await;
+                panic!(
+                    "{} of {} events have no outcome; uncommitted: {behind:?}; {missing:?}",
+                    missing.len(),
+                    accepted.len()
+                )
+            }
+        };
         let totals = self.erp.totals(&tenant.id).await;
         assert_eq!(
             (totals.duplicates, totals.out_of_order, totals.pending),

@@ -21,9 +21,9 @@ use super::{
 
 /// A batch of each tenant so often.
 const EVERY: Duration = Duration::from_millis(100);
-const BATCH: u64 = 4;
+const BATCH: u64 = 2;
 /// Entities of a tenant that change over and over.
-const ENTITIES: u64 = 120;
+const ENTITIES: u64 = 60;
 /// Every so many batches are sent twice, as by a source that missed the answer.
 const TWICE: u64 = 7;
 

@@ -1,7 +1,7 @@
 //! What is on the topics: outcomes, dead letters, offsets.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -66,10 +66,30 @@ impl Topics {
         let topic = self.of(object);
         let ends = kafka::admin::end_offsets(&self.settings, &topic).await.unwrap();
         until(&format!("offsets of {topic} to be committed up to {ends:?}"), async || {
-            let committed = kafka::admin::committed(&self.settings, group, &topic).await.unwrap();
-            ends.iter().all(|(p, end)| committed.get(p).copied().flatten().unwrap_or(0) == *end)
+            self.committed(group, &topic).await == ends
         })
         .await;
+    }
+
+    /// Partitions on which the group has not committed the end: `(topic, partition, committed, end)`.
+    pub async fn behind(&self, group: &str) -> Vec<(String, i32, i64, i64)> {
+        let mut behind = Vec::new();
+        for topic in
+            [ObjectKind::Customer, ObjectKind::Invoice, ObjectKind::Payment].map(|object| self.of(object))
+        {
+            let ends = kafka::admin::end_offsets(&self.settings, &topic).await.unwrap();
+            let committed = self.committed(group, &topic).await;
+            let differing = ends.into_iter().filter(|(partition, end)| committed[partition] != *end);
+            behind.extend(
+                differing.map(|(partition, end)| (topic.clone(), partition, committed[&partition], end)),
+            );
+        }
+        behind
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        let committed = kafka::admin::committed(&self.settings, group, topic).await.unwrap();
+        committed.into_iter().map(|(partition, offset)| (partition, offset.unwrap_or(0))).collect()
     }
 }
 
@@ -93,14 +113,15 @@ impl Outcomes {
         let outcomes = Self { read: Arc::default(), stop: Arc::default() };
         let (read, stop) = (Arc::clone(&outcomes.read), Arc::clone(&outcomes.stop));
         let runtime = tokio::runtime::Handle::current();
-        std::thread::spawn(move || {
+        let watch = move || {
             while !stop.load(Ordering::Relaxed) {
                 let Some(record) = reader.next(Duration::from_millis(50)).unwrap() else { continue };
                 let (id, datum) = split_wire(record.value.as_ref().unwrap()).unwrap();
                 let schema = runtime.block_on(decoder.fetch(id)).unwrap();
                 read.lock().unwrap().push(decode_outcome(&schema, datum).unwrap());
             }
-        });
+        };
+        std::thread::Builder::new().name("outcomes".into()).spawn(watch).unwrap();
         outcomes
     }
 
@@ -116,18 +137,19 @@ impl Outcomes {
         outcomes
     }
 
-    /// Waits until each of these events has an outcome.
-    pub async fn of(&self, events: &[String]) -> HashMap<String, Outcome> {
-        let mut missing: HashSet<&String> = events.iter().collect();
+    /// Waits until each of these events has an outcome; or those that have none.
+    pub async fn of(&self, events: &[String]) -> Result<HashMap<String, Outcome>, Vec<String>> {
+        let mut missing = events.to_vec();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let outcomes = self.by_event();
-            missing.retain(|id| !outcomes.contains_key(*id));
+            missing.retain(|id| !outcomes.contains_key(id));
             if missing.is_empty() {
-                return outcomes;
+                return Ok(outcomes);
             }
-            let (left, all) = (missing.len(), events.len());
-            assert!(Instant::now() < deadline, "{left} of {all} events have no outcome: {missing:?}");
+            if Instant::now() >= deadline {
+                return Err(missing);
+            }
             tokio::time::sleep(POLL).await;
         }
     }
