@@ -109,12 +109,26 @@ impl World {
         let status = process.stop(STOP_WITHIN)?;
         // Only now, so that a write too many is seen.
         let seen: Seen = reqwest::get(format!("http://{}{REPORT}", job.target)).await?.json().await?;
-        seen.check(events)?;
+        if let Err(error) = seen.check(events) {
+            // Events that were skipped are committed all the same; events that are stuck are not.
+            return Err(error.context(self.offsets(job).await?));
+        }
         finished?;
         let (cpu, rss_mib) = used?;
         anyhow::ensure!(status.success(), "it ended with {status}");
         let rate = seen.rate.context("too few events for a rate")?;
         Ok(Figures { events_per_second: rate, cpu_s_per_100k: per_100k(cpu, events), rss_mib })
+    }
+
+    /// What is committed of each partition, for whoever looks for a missing event.
+    async fn offsets(&self, job: &Job<'_>) -> anyhow::Result<String> {
+        let ends = admin::end_offsets(&self.settings, job.topic).await?;
+        let committed = admin::committed(&self.settings, job.group, job.topic).await?;
+        let one = |(partition, end): (&i32, &i64)| {
+            let offset = committed.get(partition).copied().flatten().unwrap_or(0);
+            format!("{partition}: {offset}/{end}")
+        };
+        Ok(format!("committed of each partition: {}", ends.iter().map(one).collect::<Vec<_>>().join(", ")))
     }
 
     /// Every offset is committed: nothing is under way any more.
