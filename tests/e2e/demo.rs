@@ -31,8 +31,8 @@ async fn demo(events: u64, more: &[&str]) {
     assert!(missing.is_empty(), "{missing:?} are not in {summary}");
     let count = |field: &str| summary[field].as_u64().unwrap();
     assert_eq!(
-        (count("accepted"), count("lost"), count("duplicates_at_target")),
-        (events, 0, 0),
+        (count("accepted"), count("crashes"), count("lost"), count("duplicates_at_target")),
+        (events, 1, 0, 0),
         "{summary}"
     );
     let settled = ["committed", "rejected", "in_doubt", "superseded"].map(count);

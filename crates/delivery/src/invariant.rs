@@ -1,7 +1,7 @@
 //! The invariants of GUARANTEES.md that can be checked while running.
 //!
 //! A violated invariant panics in debug builds, so that no test passes over it, and is counted in release builds,
-//! where `counterfoil_invariant_violations_total{id}` must stay 0.
+//! where `counterfoil_sink_invariant_violations_count{id}` must stay 0.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

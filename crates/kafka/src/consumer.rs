@@ -327,8 +327,14 @@ impl Context {
         let since = Instant::now();
         match consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => (self.report)(GroupEvent::Confirmed { ids, since }),
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress) => {
-                debug!("offsets are committed after the rebalance");
+            // Part of every rebalance: the offsets are committed once the member knows its new generation.
+            Err(error)
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration)
+                ) =>
+            {
+                debug!(%error, "offsets are committed after the rebalance");
             }
             Err(error) => warn!(%error, "offsets were not committed"),
         }

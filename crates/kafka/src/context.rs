@@ -1,6 +1,10 @@
 //! librdkafka's own log lines and errors, carried over to `tracing`.
 
-use rdkafka::{ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{
+    ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use tracing::{debug, info, warn};
 
 /// What every client of ours is created with.
@@ -15,6 +19,9 @@ impl ClientContext for LogContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(&error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            return; // asked for by whoever reads to an end
+        }
         warn!(error = %error, reason, "kafka client reports a problem");
     }
 }

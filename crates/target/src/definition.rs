@@ -31,7 +31,7 @@ pub enum DefinitionError {
 impl DefinitionError {
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
-        "CFG-0201"
+        "CFG-0211"
     }
 }
 
@@ -213,7 +213,8 @@ impl Connector {
     pub fn embedded(name: &str) -> Result<Self, DefinitionError> {
         let Some((_, yaml)) = EMBEDDED.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-            let what = format!("there is no such target connector; the embedded ones are {}", known.join(", "));
+            let what =
+                format!("there is no such target connector; the embedded ones are {}", known.join(", "));
             return Err(DefinitionError::Value { name: name.to_owned(), what });
         };
         Self::parse(name, yaml)

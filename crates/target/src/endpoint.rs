@@ -51,7 +51,7 @@ impl EndpointError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Definition(error) => error.code(),
-            Self::Connection { .. } => "CFG-0202",
+            Self::Connection { .. } => "CFG-0212",
         }
     }
 }

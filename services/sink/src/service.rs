@@ -88,7 +88,7 @@ impl StartError {
             Self::Kafka(error) => error.code(),
             Self::Ledger(error) => error.code(),
             Self::Registry(error) => error.code(),
-            Self::Plan(_) => "CFG-0203",
+            Self::Plan(_) => "CFG-0213",
             Self::Topic { .. } => "SNK-0033",
             Self::Lease { .. } => "SNK-0034",
             Self::Io { .. } | Self::Metrics(_) | Self::Stopped(_) => "SNK-0035",

@@ -76,7 +76,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     let mut sending = tokio::spawn(Sender::new(&world, Arc::clone(&tally))?.send_all(feed));
     let crash = drive(&args, &mut world, &tally, &mut sending).await?;
     let took = begun.elapsed();
-    let summary = Summary::of(&world, &tally, took).await?;
+    let mut summary = Summary::of(&world, &tally, took).await?;
+    summary.crashes = usize::from(crash.is_some());
     let good = summary.is_good();
     if args.json {
         println!("{}", serde_json::to_string(&summary)?);
@@ -99,8 +100,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
 pub(crate) struct Crash {
     /// How many events had an outcome at that moment.
     settled: usize,
-    /// How long until the next outcome.
-    gap: Option<Duration>,
+    /// When it was killed, microseconds since 1970-01-01 UTC.
+    killed_at: i64,
 }
 
 /// Watches until every accepted event has an outcome; kills the sink halfway.
@@ -112,7 +113,7 @@ async fn drive(
 ) -> anyhow::Result<Option<Crash>> {
     let bar = progress(args);
     let half = args.events as usize / 2;
-    let (mut crash, mut killed_at): (Option<Crash>, Option<Instant>) = (None, None);
+    let mut crash: Option<Crash> = None;
     let (mut last, mut since, mut sent) = (0, Instant::now(), false);
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -121,15 +122,11 @@ async fn drive(
         bar.set_message(format!("accepted {accepted}"));
         if settled != last {
             (last, since) = (settled, Instant::now());
-            if let (Some(crash), Some(at)) = (&mut crash, killed_at.take()) {
-                crash.gap = Some(at.elapsed());
-            }
         }
         if !args.no_crash && crash.is_none() && settled >= half.max(1) {
+            let killed_at = sender::unix_micros();
             world.crash_sink().await?;
-            crash = Some(Crash { settled: tally.counts().1, gap: None });
-            killed_at = Some(Instant::now());
-            last = tally.counts().1;
+            crash = Some(Crash { settled, killed_at });
         }
         if !sent && sending.is_finished() {
             (&mut *sending).await.context("the sender panicked")??;

@@ -33,6 +33,8 @@ pub(crate) struct Summary {
     /// Accepted events without an outcome, committed ones without an effect, rejected ones without a dead letter,
     /// others with an effect.
     pub(crate) lost: usize,
+    /// How often the sink was killed on the way.
+    pub(crate) crashes: usize,
     /// Median from acceptance to outcome, milliseconds.
     pub(crate) p50_ms: f64,
     /// 99th percentile from acceptance to outcome, milliseconds. A killed sink shows here.

@@ -40,7 +40,10 @@ pub(crate) fn print(world: &World, tally: &Tally, summary: &Summary, crash: Opti
     }
     line("all", summary, &format!("{:.0} events/s", summary.events_per_second));
     if let Some(crash) = crash {
-        let gap = crash.gap.map_or_else(|| "-".to_owned(), |gap| format!("{:.1} s", gap.as_secs_f64()));
+        // Outcomes of the time before the kill may be read after it: their own clock tells.
+        let next = tally.first_settled_after(crash.killed_at);
+        let gap =
+            next.map_or_else(|| "-".to_owned(), |at| format!("{:.1} s", (at - crash.killed_at) as f64 / 1e6));
         println!(
             "\nThe sink was killed (SIGKILL) after {} outcomes; the next one came after {gap}.",
             crash.settled

@@ -192,3 +192,8 @@ fn signature(connection: &str, secret: &str, body: &str) -> (&'static str, Strin
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+/// Microseconds since 1970-01-01 UTC.
+pub(crate) fn unix_micros() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64
+}

@@ -61,6 +61,11 @@ impl Tally {
         self.0.lock().resent
     }
 
+    /// When the first outcome after `moment` was settled, both in microseconds since 1970-01-01 UTC.
+    pub(crate) fn first_settled_after(&self, moment: i64) -> Option<i64> {
+        self.0.lock().outcomes.values().map(|o| o.settled_at).filter(|at| *at > moment).min()
+    }
+
     /// A few accepted events without an outcome.
     pub(crate) fn open(&self) -> Vec<String> {
         let all = self.events().into_iter().filter(|(_, _, outcome)| outcome.is_none());

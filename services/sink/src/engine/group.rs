@@ -83,7 +83,7 @@ impl Engine {
         if self.restoring == 0 {
             self.parts.assigned.pass();
         } else {
-            self.parts.assigned.fail(format!("{} partitions are being restored", self.restoring));
+            self.parts.assigned.fail("ledgers are being restored");
         }
     }
 
