@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
@@ -24,17 +24,11 @@ use crate::{
     Settings, SettingsError,
     assignment::{AssignmentId, Assignments},
     context,
-    reader::is_passing,
+    poll_loop::PollLoop,
 };
 
 /// How long a question to the brokers may take while the group rebalances.
-const ASK: Duration = Duration::from_secs(10);
-/// How long the thread waits for a record before it looks for commands.
-const POLL: Duration = Duration::from_millis(10);
-/// Most records handed over at a time.
-const BATCH: usize = 512;
-/// Records handed over and not yet taken in, beyond which nothing more is fetched.
-const MAX_OUTSTANDING: usize = 8_192;
+pub(crate) const ASK: Duration = Duration::from_secs(10);
 
 /// How a member behaves.
 #[derive(Clone, Debug)]
@@ -142,7 +136,7 @@ impl Member {
         let count = Arc::clone(&outstanding);
         let thread = std::thread::Builder::new()
             .name("kafka-member".into())
-            .spawn(move || Loop { consumer, options, outstanding: count }.run())
+            .spawn(move || PollLoop { consumer, options, outstanding: count }.run())
             .map_err(|e| SettingsError::Client(KafkaError::ClientCreation(e.to_string())))?;
         Ok(Self { commands, outstanding, thread: Mutex::new(Some(thread)) })
     }
@@ -185,9 +179,9 @@ impl Member {
     }
 }
 
-struct Context {
-    report: Box<dyn Fn(GroupEvent) + Send + Sync>,
-    assignments: Mutex<Assignments>,
+pub(crate) struct Context {
+    pub(crate) report: Box<dyn Fn(GroupEvent) + Send + Sync>,
+    pub(crate) assignments: Mutex<Assignments>,
     inbox: Mutex<mpsc::Receiver<Command>>,
     drain: Duration,
 }
@@ -280,7 +274,7 @@ impl Context {
     }
 
     /// Carries out the commands that wait. Returns whether one of them was to leave.
-    fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
+    pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
         let inbox = self.inbox.lock();
         let mut leave = false;
         while let Ok(command) = inbox.try_recv() {
@@ -319,7 +313,7 @@ impl Context {
     /// Commits what is settled of every assignment, changed or not: the answer renews the lease.
     ///
     /// Synchronously, for a round trip: the client tells nobody of the end of an asynchronous commit.
-    fn commit(&self, consumer: &BaseConsumer<Self>) {
+    pub(crate) fn commit(&self, consumer: &BaseConsumer<Self>) {
         let (ids, offsets) = self.assignments.lock().all();
         if ids.is_empty() {
             return;
@@ -349,78 +343,5 @@ fn beginning(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> i
                 warn!(%error, topic, partition, "start of the partition is not known, asking again")
             }
         }
-    }
-}
-
-struct Loop {
-    consumer: BaseConsumer<Context>,
-    options: GroupOptions,
-    outstanding: Arc<AtomicUsize>,
-}
-
-impl Loop {
-    fn run(self) {
-        let mut last_commit = Instant::now();
-        let mut seen = 0;
-        loop {
-            let leave = self.consumer.context().obey(&self.consumer);
-            let assignments = self.consumer.context().assignments.lock().generation();
-            // A new assignment has no lease before its first commit is confirmed.
-            if leave || assignments != seen || last_commit.elapsed() >= self.options.commit_every {
-                seen = assignments;
-                last_commit = Instant::now();
-                self.consumer.context().commit(&self.consumer);
-            }
-            if leave {
-                break;
-            }
-            self.fetch();
-        }
-        // Unsubscribing revokes: the rendezvous above drains and commits.
-        self.consumer.unsubscribe();
-        let end = Instant::now() + self.options.drain + ASK;
-        while !self.consumer.context().assignments.lock().is_empty() && Instant::now() < end {
-            if let Some(Err(error)) = self.consumer.poll(POLL).map(|m| m.map(|_| ())) {
-                warn!(%error, "while leaving the group");
-            }
-        }
-    }
-
-    fn fetch(&self) {
-        if self.outstanding.load(Ordering::Relaxed) > MAX_OUTSTANDING {
-            std::thread::sleep(POLL);
-            return;
-        }
-        let mut batch = Vec::new();
-        let mut timeout = POLL;
-        while let Some(polled) = self.consumer.poll(timeout) {
-            timeout = Duration::ZERO;
-            match polled {
-                Ok(message) => batch.extend(self.take(&message)),
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    (self.consumer.context().report)(GroupEvent::Failed(error.to_string()));
-                    std::thread::sleep(self.options.commit_every);
-                }
-            }
-            if batch.len() >= BATCH {
-                break;
-            }
-        }
-        if !batch.is_empty() {
-            tracing::trace!(records = batch.len(), "records fetched");
-            self.outstanding.fetch_add(batch.len(), Ordering::Relaxed);
-            (self.consumer.context().report)(GroupEvent::Records(batch));
-        }
-    }
-
-    fn take(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<Fetched> {
-        let id = self.consumer.context().assignments.lock().id(message.topic(), message.partition())?;
-        Some(Fetched {
-            id,
-            offset: message.offset(),
-            key: message.key().map_or_else(Bytes::new, Bytes::copy_from_slice),
-            value: message.payload().map(Bytes::copy_from_slice),
-        })
     }
 }

@@ -10,6 +10,7 @@ pub mod embedded;
 mod error;
 mod journal;
 mod patience;
+mod poll_loop;
 mod producer;
 mod ranges;
 mod reader;
