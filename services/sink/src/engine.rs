@@ -6,7 +6,7 @@ mod group;
 
 use std::{sync::Arc, time::Duration, time::Instant};
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use contract::Decoder;
 use delivery::{Action, Core, Ticket};
 use kafka::{AssignmentId, Member};
@@ -106,6 +106,8 @@ pub(crate) struct Engine {
     partitions: AHashMap<AssignmentId, Partition>,
     active: AHashMap<Ticket, Active>,
     revocations: Vec<Revocation>,
+    /// Schema ids that the registry does not have.
+    unknown_schemas: AHashSet<u32>,
     /// Partitions whose ledgers are not complete.
     restoring: usize,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
@@ -127,6 +129,7 @@ impl Engine {
             partitions: AHashMap::new(),
             active: AHashMap::new(),
             revocations: Vec::new(),
+            unknown_schemas: AHashSet::new(),
             restoring: 0,
             ledger_jobs: Vec::new(),
             tickets: Vec::new(),

@@ -23,6 +23,10 @@ use crate::{
 
 /// The wait before the registry is asked again.
 const REGISTRY_RETRY: Duration = Duration::from_millis(500);
+/// How often the registry must say that it has no such schema before a record is taken for unreadable.
+const UNKNOWN_TRIES: u32 = 4;
+/// Most schema ids that are remembered as unknown.
+const MAX_UNKNOWN: usize = 1_024;
 
 /// Records of a partition that wait for its ledger, beyond which no more are fetched. A pause right away would cost the
 /// first records of each assignment up to a second: the client starts to fetch late after one.
@@ -209,22 +213,31 @@ impl Engine {
 
     fn fetch_schema(&self, id: u32) {
         let (decoder, report) = (Arc::clone(&self.parts.decoder), self.outbound.clone());
+        // One that was asked for in vain before is not waited for again.
+        let mut tries = if self.unknown_schemas.contains(&id) { 1 } else { UNKNOWN_TRIES };
         tokio::spawn(async move {
             let result = loop {
                 match decoder.fetch(id).await {
                     Err(error) if error.is_retryable() => {
                         warn!(schema = id, %error, "registry does not answer, asking again");
-                        tokio::time::sleep(REGISTRY_RETRY).await;
                     }
+                    // A replica of the registry may not have it yet.
+                    Err(RegistryError::NotFound(_)) if tries > 1 => tries -= 1,
                     result => break result,
                 }
+                tokio::time::sleep(REGISTRY_RETRY).await;
             };
-            report.send(Message::Schema(id, result)).ok();
+            report.send(Message::Schema(id, result)).ok(); // the engine has stopped: nobody listens
         });
     }
 
     /// The registry answered: every partition that waits for this schema goes on.
     pub(super) fn schema(&mut self, schema: u32, result: Result<Arc<WriterSchema>, RegistryError>) {
+        if result.is_ok() {
+            self.unknown_schemas.remove(&schema);
+        } else if self.unknown_schemas.len() < MAX_UNKNOWN {
+            self.unknown_schemas.insert(schema);
+        }
         let poison = result.err().map(|error| Poison { code: error.code(), message: error.to_string() });
         let waits = |p: &Partition| p.schema == Some(schema);
         let ids: Vec<AssignmentId> =
