@@ -1,6 +1,6 @@
 //! The sink: consume → decide → deliver → settle.
 //!
-//! One loop ([`engine`]) owns the decision core and all bookkeeping. Around it, each on its own: the consumer's thread,
+//! One loop (`engine`) owns the decision core and all bookkeeping. Around it, each on its own: the consumer's thread,
 //! the ledger's thread, the producer's thread, and one task for each request to a target. Everything reaches the loop
 //! through one channel, so that facts keep their order.
 
