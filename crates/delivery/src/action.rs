@@ -15,6 +15,14 @@ pub enum Action {
     Consult(Ticket),
     /// Make the Intent durable → [`Input::IntentDurable`] or [`Input::IntentFailed`].
     WriteIntent(Ticket, Intent),
+    /// Make durable that records of the partition below `until` may be sent without an Intent of their own →
+    /// [`Input::RangeDurable`] or [`Input::RangeFailed`].
+    WriteRange {
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset that the range does not cover.
+        until: i64,
+    },
     /// Send the request, giving up after `timeout_ms` → [`Input::Answered`].
     Send {
         /// The posting.
@@ -71,6 +79,15 @@ pub enum Input {
     IntentDurable(Ticket),
     /// The Intent could not be made durable (disk full): nothing may be sent.
     IntentFailed(Ticket),
+    /// The range is durable.
+    RangeDurable {
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset that it does not cover.
+        until: i64,
+    },
+    /// The range could not be made durable: nothing may be sent under it.
+    RangeFailed(PartitionId),
     /// The target answered, or did not.
     Answered(Ticket, Answer),
     /// What reading the target showed.

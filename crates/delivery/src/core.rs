@@ -2,6 +2,7 @@
 
 mod answers;
 mod flow;
+mod shared;
 mod timer;
 
 use ahash::AHashMap;
@@ -10,7 +11,9 @@ use crate::{
     action::{Action, Input},
     connection::{Connection, ConnectionId, ConnectionLimits},
     lane::{Lanes, Place},
+    policy::Intents,
     posting::{NewPosting, Posting, Stage, Ticket},
+    range::Range,
     time::Now,
     window::{PartitionId, Window},
 };
@@ -25,6 +28,8 @@ pub struct CoreOptions {
     pub window: usize,
     /// How far the clocks of two machines may differ, milliseconds.
     pub clock_skew_ms: u64,
+    /// Which Intents are asked for.
+    pub intents: Intents,
 }
 
 /// How full a core is.
@@ -45,6 +50,7 @@ struct Partition {
     lease_until: u64,
     /// Postings that wait for nothing but the lease: to write their Intent, or to be sent.
     unleased: Vec<Ticket>,
+    range: Range,
     draining: bool,
     paused: bool,
 }
@@ -73,6 +79,8 @@ pub struct Core {
     timers: Timers,
     actions: Vec<Action>,
     serial: u32,
+    /// The local ledger cannot be written: only an Intent of its own shows whether it can again.
+    ledger_fails: bool,
 }
 
 impl Core {
@@ -88,7 +96,13 @@ impl Core {
             timers: Timers::default(),
             actions: Vec::new(),
             serial: 0,
+            ledger_fails: false,
         }
+    }
+
+    /// The incarnation of this process.
+    pub fn epoch(&self) -> u64 {
+        self.options.epoch
     }
 
     /// Makes a connection known, or changes its limits; call [`Core::tick`] soon. A posting needs its connection known.
@@ -110,10 +124,25 @@ impl Core {
                 window: Window::new(next_offset),
                 lease_until: 0,
                 unleased: Vec::new(),
+                range: Range::default(),
                 draining: false,
                 paused: false,
             },
         );
+    }
+
+    /// Records of the partition below `until` that have no outcome may have been sent by an earlier owner, who needed no
+    /// Intent for each. Call it before the first record is admitted.
+    pub fn inherit(&mut self, partition: PartitionId, until: i64) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.range.inherited = until;
+        }
+    }
+
+    /// The local ledger cannot be written, or can be again. While it cannot, every attempt needs an Intent of its own,
+    /// which fails: nothing is sent.
+    pub fn ledger_fails(&mut self, fails: bool) {
+        self.ledger_fails = fails;
     }
 
     /// The brokers confirmed our ownership: we may send for the partition until `until` (monotonic milliseconds).
@@ -135,14 +164,20 @@ impl Core {
         }
     }
 
+    /// When the request of a posting in flight must be over, monotonic milliseconds.
+    pub fn request_over_at(&self, ticket: Ticket) -> Option<u64> {
+        self.postings.get(ticket.slot()).filter(|p| p.serial == ticket.serial).map(|p| p.request_over_at)
+    }
+
     /// Postings of the partition that have an Intent, a request in flight or an end being written. An Intent that is left
     /// behind is one more for the next owner to resolve, or to park.
     pub fn unsettled(&self, partition: PartitionId) -> usize {
-        let busy = |s: Stage| {
-            use Stage::{DeadLettering, InFlight, Intending, Ready, Settling};
-            matches!(s, Intending | Ready | InFlight | DeadLettering | Settling)
+        let busy = |p: &Posting| match p.stage {
+            Stage::Intending | Stage::InFlight | Stage::DeadLettering | Stage::Settling => true,
+            Stage::Ready => !p.shared,
+            _ => false,
         };
-        self.postings.iter().filter(|(_, p)| p.partition == partition && busy(p.stage)).count()
+        self.postings.iter().filter(|(_, p)| p.partition == partition && busy(p)).count()
     }
 
     /// The partition is gone. Everything about it is forgotten; what it had in flight is the next owner's to resolve.

@@ -12,6 +12,7 @@ mod lane;
 mod outcome;
 mod policy;
 mod posting;
+mod range;
 mod time;
 mod window;
 
@@ -20,7 +21,7 @@ pub use crate::{
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
     outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
-    policy::{Class, OnUnknown, backoff_ms},
+    policy::{Class, Intents, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
     time::Now,
     window::PartitionId,

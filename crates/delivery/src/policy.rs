@@ -28,6 +28,33 @@ pub enum OnUnknown {
     Resend,
 }
 
+/// Which Intents a core asks for (docs/adr/0014).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intents {
+    /// One before each attempt.
+    Each,
+    /// One for a range of records, where the class makes a repeat harmless: after a takeover every record of the range
+    /// without an outcome counts as possibly sent. One before each attempt for everything else.
+    Shared {
+        /// The longest request at a target of class U, milliseconds: it must be over when the lease is, and when a drain
+        /// is, for the next owner knows no deadline to wait for.
+        upsert_ms: u64,
+    },
+}
+
+impl Intents {
+    /// Whether an attempt goes without an Intent of its own. `age_ms` is how old the event is: an old one could outlive
+    /// its key before a successor resolves it, who would have nothing better than the event's age to go by.
+    pub fn is_shared(self, class: Class, timeout_ms: u64, age_ms: u64) -> bool {
+        let Self::Shared { upsert_ms } = self else { return false };
+        match class {
+            Class::Keyed { .. } => class.resolve(age_ms) == Resolution::Resend,
+            Class::Upsert => timeout_ms <= upsert_ms,
+            Class::Neither(_) => false,
+        }
+    }
+}
+
 /// How an unknown outcome is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resolution {

@@ -40,6 +40,8 @@ pub struct NewPosting {
     pub source_version: i64,
     /// Hash of the request that would be sent.
     pub request_hash: u64,
+    /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.
+    pub accepted_at: i64,
 }
 
 /// Where a posting stands.
@@ -92,6 +94,8 @@ pub(crate) struct Posting {
     pub(crate) first_attempt_at: Option<i64>,
     /// The same moment in this process's monotonic time, where it may be before the beginning.
     pub(crate) first_attempt_mono: i64,
+    /// Whether the current attempt goes under its partition's range, without an Intent of its own.
+    pub(crate) shared: bool,
     /// The deadline of the durable Intent, wall-clock milliseconds.
     pub(crate) intent_deadline: i64,
     /// The deadline of the newest request, monotonic milliseconds.
@@ -117,6 +121,7 @@ impl Posting {
             retries: 0,
             first_attempt_at: None,
             first_attempt_mono: 0,
+            shared: false,
             intent_deadline: 0,
             request_over_at: 0,
             unknown: false,

@@ -45,6 +45,7 @@ impl<'a> Batch<'a> {
                 self.outcome(key, *entity, outcome)?;
                 self.position = self.position.max(Some(*position));
             }
+            Job::Range { stored, .. } => self.restore(stored)?,
             Job::Barrier(_) => {}
         }
         Ok(())

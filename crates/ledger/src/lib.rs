@@ -12,7 +12,7 @@ mod writer;
 
 pub use crate::{
     error::LedgerError,
-    record::{Entry, Stored},
+    record::{Entry, Stored, range},
     sled_store::{Opened, SledStore},
     store::{Change, Store},
     writer::{Job, Ledger, LedgerOptions, Written},

@@ -34,6 +34,18 @@ pub struct Stored {
     pub entry: Entry,
 }
 
+/// The key of the Intent that a range of records shares. It has the form of a posting's, so that changelog, store and
+/// restore need not know of it; no event has the nil id.
+pub(crate) const RANGE: PostingKey =
+    PostingKey { event: EventId(Uuid::nil()), route: RouteId(0), generation: 0 };
+
+/// The Intent of all records of a partition below offset `until` (docs/adr/0014). The offset stands where other Intents
+/// have their deadline: of two the later one counts.
+pub fn range(until: i64, epoch: u64, now: i64) -> Stored {
+    let intent = Intent { attempt: 0, epoch, first_attempt_at: now, deadline: until, request_hash: 0 };
+    Stored { key: RANGE, entity: EntityId(Uuid::nil()), entry: Entry::Intent(intent) }
+}
+
 /// The store's key of a posting; one for its Intent and its outcome.
 pub fn posting_key(key: &PostingKey) -> [u8; POSTING_LEN] {
     let mut bytes = [VERSION; POSTING_LEN];

@@ -8,8 +8,8 @@ use std::{
 };
 
 use delivery::{
-    Class, ConnectionId, ConnectionLimits, Core, CoreOptions, ErrorClass, Intent, NewPosting, Outcome,
-    PartitionId, Prior, Reason, ResolvedBy, Status, Ticket,
+    Class, ConnectionId, ConnectionLimits, Core, CoreOptions, ErrorClass, Intent, Intents, NewPosting,
+    Outcome, PartitionId, Prior, Reason, ResolvedBy, Status, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -48,7 +48,7 @@ fn outcome(status: Status, version: i64) -> Outcome {
 
 /// A ticket can only be had from a core.
 fn ticket() -> Ticket {
-    let mut core = Core::new(CoreOptions { epoch: 1, window: 10, clock_skew_ms: 0 });
+    let mut core = Core::new(CoreOptions { epoch: 1, window: 10, clock_skew_ms: 0, intents: Intents::Each });
     core.connect(ConnectionId(0), ConnectionLimits { concurrency: 1, timeout_ms: 1 });
     core.assign(PartitionId(0), 0);
     let new = NewPosting {
@@ -58,6 +58,7 @@ fn ticket() -> Ticket {
         class: Class::Upsert,
         source_version: 1,
         request_hash: 0,
+        accepted_at: 0,
     };
     let mut tickets = Vec::new();
     assert!(core.admit(PartitionId(0), 0, &[new], &mut tickets));
@@ -241,6 +242,7 @@ fn without_space_no_intent_is_written_and_outcomes_still_are() {
         position: 0,
     };
     rig.ledger.submit(vec![intent, end]);
+    assert!(matches!(rig.next(), Written::Fails(true)));
     assert!(matches!(rig.next(), Written::IntentsFailed(tickets) if tickets.len() == 1));
     assert!(matches!(rig.next(), Written::Outcomes(tickets) if tickets.len() == 1));
     assert_eq!(rig.ledger.consult(&space, &key(1), entity()).unwrap().0, Prior::None);
@@ -296,4 +298,40 @@ fn a_damaged_store_is_set_aside_and_a_held_one_is_not() {
     let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
     assert_eq!(opened, Opened::SetAside(dir.path().join("sled.damaged-1")));
     assert_eq!(store.len(&space()).unwrap(), 0);
+}
+
+/// The Intent of a range goes the way of all others: job, store, changelog, restore. It only grows.
+#[test]
+fn a_range_is_durable_and_restored_and_never_shrinks() {
+    let rig = Rig::open(0);
+    assert_eq!(rig.ledger.range(&space()).unwrap(), 0);
+    let job = |until| Job::Range {
+        partition: PartitionId(3),
+        space: space(),
+        stored: crate::range(until, 5, 1_000),
+        until,
+    };
+    rig.ledger.submit(vec![job(2_001)]);
+    assert!(matches!(&rig.next(), Written::Ranges(r) if *r == [(PartitionId(3), 2_001)]));
+    let elsewhere = Rig::open(0);
+    elsewhere
+        .ledger
+        .restore(&space(), &[crate::range(2_001, 5, 1_000), crate::range(900, 4, 900)], 1)
+        .unwrap();
+    for ledger in [&rig.ledger, &elsewhere.ledger] {
+        assert_eq!(ledger.range(&space()).unwrap(), 2_001);
+    }
+}
+
+#[test]
+fn a_full_disk_fails_ranges_and_says_so_once() {
+    let rig = Rig::open(u64::MAX);
+    let job =
+        || Job::Range { partition: PartitionId(3), space: space(), stored: crate::range(9, 5, 0), until: 9 };
+    rig.ledger.submit(vec![job()]);
+    assert!(matches!(rig.next(), Written::Fails(true)));
+    assert!(matches!(rig.next(), Written::RangesFailed(_)));
+    rig.ledger.submit(vec![job()]);
+    assert!(matches!(rig.next(), Written::RangesFailed(_)));
+    assert_eq!(rig.ledger.range(&space()).unwrap(), 0);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ahash::AHashMap;
-use delivery::{Intent, Outcome, Prior, Ticket};
+use delivery::{Intent, Outcome, PartitionId, Prior, Ticket};
 use event::{EntityId, PostingKey, RouteId};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::{
     Entry, LedgerError, Opened, SledStore, Store, Stored,
     batch::{Batch, stored_version},
-    record::{decode_entry, posting_key},
+    record::{RANGE, decode_entry, posting_key},
 };
 
 /// Most jobs in one batch.
@@ -74,6 +74,17 @@ pub enum Job {
         /// The changelog offset of the same record.
         position: i64,
     },
+    /// The Intent of a range of records, which the changelog has acknowledged.
+    Range {
+        /// Whose.
+        partition: PartitionId,
+        /// The space of the partition.
+        space: Arc<str>,
+        /// What is recorded, see [`crate::range`].
+        stored: Stored,
+        /// The first offset that it does not cover.
+        until: i64,
+    },
     /// Everything before it is written.
     Barrier(mpsc::SyncSender<()>),
 }
@@ -85,8 +96,14 @@ pub enum Written {
     Intents(Vec<Ticket>),
     /// These Intents are not; nothing may be sent on them.
     IntentsFailed(Vec<Ticket>),
+    /// These ranges are durable: partition, and the first offset that is not covered.
+    Ranges(Vec<(PartitionId, i64)>),
+    /// These are not; nothing may be sent under them.
+    RangesFailed(Vec<(PartitionId, i64)>),
     /// These outcomes are in the store.
     Outcomes(Vec<Ticket>),
+    /// Whether the store fails: the change, not each failure.
+    Fails(bool),
 }
 
 /// A handle to the ledger. Cheap to clone. The thread ends with the last handle.
@@ -144,6 +161,15 @@ impl Ledger {
             },
         };
         Ok((prior, self.version(space, key.route, entity)?))
+    }
+
+    /// Up to which offset records of the space's partition may have been sent without an Intent of their own.
+    pub fn range(&self, space: &Arc<str>) -> Result<i64, LedgerError> {
+        let Some(bytes) = self.store.get(space, &posting_key(&RANGE))? else { return Ok(0) };
+        match decode_entry(&bytes)? {
+            Entry::Intent(intent) => Ok(intent.deadline),
+            Entry::Outcome(_) => Err(LedgerError::Record("a range has an outcome")),
+        }
     }
 
     /// The next changelog offset that the space has not seen.
@@ -224,24 +250,19 @@ impl Writer {
     /// it takes; while they wait, no Intent is written either, so sending stops.
     fn write(&self, mut jobs: Vec<Job>) {
         let intents: Vec<Ticket> = jobs.iter().filter_map(Job::intent).collect();
+        let ranges: Vec<(PartitionId, i64)> = jobs.iter().filter_map(Job::range).collect();
         let outcomes: Vec<Ticket> = jobs.iter().filter_map(Job::outcome).collect();
-        let mut written =
-            (if intents.is_empty() { Ok(()) } else { self.space.check() }).and_then(|()| self.apply(&jobs));
-        match &written {
-            Ok(()) if !intents.is_empty() => {
-                if self.failing.replace(false) {
-                    info!("ledger can be written again");
-                }
-                (self.report)(Written::Intents(intents));
-            }
-            Ok(()) => {}
-            Err(error) => {
-                if !self.failing.replace(true) {
-                    warn!(code = error.code(), %error, "ledger cannot be written, sending stops");
-                }
-                (self.report)(Written::IntentsFailed(intents));
-                jobs.retain(|job| job.intent().is_none());
-            }
+        let mut written = self.space.check().and_then(|()| self.apply(&jobs));
+        self.note(&written);
+        let done = written.is_ok();
+        if !ranges.is_empty() {
+            (self.report)(if done { Written::Ranges(ranges) } else { Written::RangesFailed(ranges) });
+        }
+        if !intents.is_empty() {
+            (self.report)(if done { Written::Intents(intents) } else { Written::IntentsFailed(intents) });
+        }
+        if !done {
+            jobs.retain(|job| job.intent().is_none() && job.range().is_none());
         }
         while written.is_err() && !jobs.is_empty() {
             written = self.apply(&jobs);
@@ -259,6 +280,19 @@ impl Writer {
         }
     }
 
+    /// The change is news, each failure is not.
+    fn note(&self, written: &Result<(), LedgerError>) {
+        let fails = written.is_err();
+        if self.failing.replace(fails) == fails {
+            return;
+        }
+        match written {
+            Ok(()) => info!("ledger can be written again"),
+            Err(error) => warn!(code = error.code(), %error, "ledger cannot be written, sending stops"),
+        }
+        (self.report)(Written::Fails(fails));
+    }
+
     fn apply(&self, jobs: &[Job]) -> Result<(), LedgerError> {
         let mut batches: AHashMap<&Arc<str>, Batch<'_>> = AHashMap::new();
         let mut must_sync = false;
@@ -266,7 +300,7 @@ impl Writer {
             let Some(space) = job.space() else { continue };
             let batch = batches.entry(space).or_insert_with(|| Batch::new(&*self.store, space));
             batch.add(job)?;
-            must_sync |= job.intent().is_some();
+            must_sync |= job.intent().is_some() || job.range().is_some();
         }
         for batch in batches.into_values() {
             batch.apply()?;
@@ -283,20 +317,26 @@ impl Job {
         match &mut self {
             Self::Intent { position, .. } => *position = Some(offset),
             Self::Outcome { position, .. } => *position = offset,
-            Self::Barrier(_) => {}
+            Self::Range { .. } | Self::Barrier(_) => {}
         }
         self
     }
 
     fn space(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Intent { space, .. } | Self::Outcome { space, .. } => Some(space),
+            Self::Intent { space, .. } | Self::Outcome { space, .. } | Self::Range { space, .. } => {
+                Some(space)
+            }
             Self::Barrier(_) => None,
         }
     }
 
     fn intent(&self) -> Option<Ticket> {
         if let Self::Intent { ticket, .. } = self { Some(*ticket) } else { None }
+    }
+
+    fn range(&self) -> Option<(PartitionId, i64)> {
+        if let Self::Range { partition, until, .. } = self { Some((*partition, *until)) } else { None }
     }
 
     fn outcome(&self) -> Option<Ticket> {

@@ -59,6 +59,7 @@ pub struct SinkSettings {
     pub group: String,
     pub ledger: ledger::LedgerOptions,
     pub window: usize,
+    pub intents: sink::IntentsOption,
     #[serde(with = "service_kit::duration")]
     pub commit_every: Duration,
     #[serde(with = "service_kit::duration")]
@@ -115,13 +116,24 @@ impl Default for SinkSettings {
             group,
             ledger,
             window,
+            intents,
             commit_every,
             drain,
             clock_skew,
             connect_timeout,
             ..
         } = sink::Options::default();
-        Self { admin_listen, group, ledger, window, commit_every, drain, clock_skew, connect_timeout }
+        Self {
+            admin_listen,
+            group,
+            ledger,
+            window,
+            intents,
+            commit_every,
+            drain,
+            clock_skew,
+            connect_timeout,
+        }
     }
 }
 
@@ -168,6 +180,7 @@ impl Settings {
             group: own.group,
             ledger: own.ledger,
             window: own.window,
+            intents: own.intents,
             commit_every: own.commit_every,
             drain: own.drain,
             clock_skew: own.clock_skew,

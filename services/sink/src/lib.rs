@@ -20,6 +20,6 @@ mod service;
 mod settlement;
 
 pub use arguments::Arguments;
-pub use options::{LogOptions, Options, RegistryOptions};
+pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};
 pub use plan::PlanError;
 pub use service::{Service, StartError};

@@ -27,6 +27,9 @@ pub struct Options {
     pub ledger: LedgerOptions,
     /// Most records of one partition that are fetched and not settled.
     pub window: usize,
+    /// Which requests have an Intent of their own in the ledger: `each`, or those alone where a repeat could do harm
+    /// (`shared`, docs/adr/0014).
+    pub intents: IntentsOption,
     /// How often offsets are committed and the lease renewed; well below the group's session time-out.
     #[serde(with = "service_kit::duration")]
     pub commit_every: Duration,
@@ -41,6 +44,18 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Logging.
     pub log: LogOptions,
+}
+
+/// Which requests have an Intent of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentsOption {
+    /// Every one.
+    Each,
+    /// Those at targets of class N, and those of the others where a repeat could do harm. The rest share one for a range
+    /// of records.
+    #[default]
+    Shared,
 }
 
 /// The schema registry.
@@ -75,6 +90,7 @@ impl Default for Options {
             group: "counterfoil-sink".to_owned(),
             ledger: LedgerOptions::default(),
             window: 1_000,
+            intents: IntentsOption::Shared,
             commit_every: Duration::from_secs(1),
             drain: Duration::from_secs(4),
             clock_skew: Duration::from_millis(500),

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     Intent,
     /// An Intent of class N in the changelog: the local ledger gets it now.
     IntentFirst(Ticket, Box<Job>),
+    /// The Intent of a range of records in the changelog: the local ledger gets it now.
+    RangeFirst(AssignmentId, Box<Job>),
     /// An outcome in the changelog.
     Outcome(Ticket),
     /// An outcome event for subscribers.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ahash::{AHashMap, AHashSet};
-use delivery::{ConnectionId, ConnectionLimits, OnUnknown};
+use delivery::{ConnectionId, ConnectionLimits, Intents, OnUnknown};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
 use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
@@ -109,6 +109,20 @@ impl Plan {
     /// Every connection with its limits.
     pub(crate) fn connections(&self) -> &[(ConnectionId, ConnectionLimits)] {
         &self.connections
+    }
+
+    /// Says of each route whether its requests have Intents of their own.
+    pub(crate) fn announce(&self, intents: Intents) {
+        for (tenant, ways) in &self.ways {
+            let routes: BTreeMap<&str, &Way> = ways.values().flatten().map(|w| (&*w.name, &**w)).collect();
+            for way in routes.values() {
+                let limits = self.connections.get(way.connection.0 as usize).map(|(_, limits)| *limits);
+                let shared = limits.is_some_and(|l| intents.is_shared(way.endpoint.class(), l.timeout_ms, 0));
+                let class = way.endpoint.class();
+                let intents = if shared { "shared" } else { "each" };
+                tracing::info!(%tenant, route = %way.name, ?class, intents, "route");
+            }
+        }
     }
 
     fn connection(

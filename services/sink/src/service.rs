@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
-use delivery::{Core, CoreOptions};
+use delivery::{Core, CoreOptions, Intents};
 use event::ObjectKind;
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
 use ledger::{Ledger, LedgerError, Opened};
@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, EngineError, Parts},
     message::Message,
     metrics::SinkMetrics,
-    options::Options,
+    options::{IntentsOption, Options},
     outbox::Outbox,
     plan::{Plan, PlanError},
 };
@@ -183,10 +183,13 @@ impl Service {
             report.send(Message::Journal(journaled)).ok();
         })?;
         let clock = Clock::new();
+        let intents = intents(&options, self.lease);
+        self.plan.announce(intents);
         let mut core = Core::new(CoreOptions {
             epoch: uuid::Uuid::new_v4().as_u64_pair().0,
             window: options.window,
             clock_skew_ms: options.clock_skew.as_millis() as u64,
+            intents,
         });
         self.plan.connections().iter().for_each(|(id, limits)| core.connect(*id, *limits));
         let target = Client::new(ClientOptions {
@@ -343,6 +346,18 @@ fn lease(options: &Options) -> Result<Duration, StartError> {
         return Err(StartError::Lease { session_ms, commit_ms });
     }
     Ok(Duration::from_millis(session_ms - session_ms / 5))
+}
+
+/// A request at U that shares its Intent must be over when the lease is, with two commits to spare, and before a drain gives
+/// up on it: nobody knows its deadline.
+fn intents(options: &Options, lease: Duration) -> Intents {
+    match options.intents {
+        IntentsOption::Each => Intents::Each,
+        IntentsOption::Shared => {
+            let longest = lease.saturating_sub(2 * options.commit_every).min(options.drain);
+            Intents::Shared { upsert_ms: longest.as_millis() as u64 }
+        }
+    }
 }
 
 fn stopped(error: &EngineError) -> StartError {

@@ -40,7 +40,11 @@ pub(crate) fn changelog_letter(
     partition: &Partition,
     entry: Entry,
 ) -> Result<Letter, LedgerError> {
-    let stored = Stored { key: job.new.key, entity: job.new.entity, entry };
+    stored_letter(&Stored { key: job.new.key, entity: job.new.entity, entry }, partition)
+}
+
+/// A changelog record.
+pub(crate) fn stored_letter(stored: &Stored, partition: &Partition) -> Result<Letter, LedgerError> {
     Ok(Letter {
         topic: Arc::clone(&partition.changelog),
         partition: Some(partition.number),

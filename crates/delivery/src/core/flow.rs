@@ -21,6 +21,8 @@ pub(super) fn step(core: &mut Core, input: Input, now: Now) {
         Input::Known { ticket, prior, last_version } => core.known(ticket, prior, last_version, now),
         Input::IntentDurable(ticket) => core.intent_durable(ticket, now),
         Input::IntentFailed(ticket) => core.intent_failed(ticket, now),
+        Input::RangeDurable { partition, until } => core.range_durable(partition, until, now),
+        Input::RangeFailed(partition) => core.range_failed(partition, now),
         Input::Answered(ticket, answer) => core.answered(ticket, answer, now),
         Input::ReadBack(ticket, seen) => core.read_back(ticket, seen, now),
         Input::DeadLettered(ticket) => core.dead_lettered(ticket, now),
@@ -46,7 +48,10 @@ impl Core {
         match prior {
             Prior::Outcome(outcome) => self.finish(ticket, Some(outcome.status)),
             Prior::None if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
-            Prior::None => self.stage(ticket, now),
+            Prior::None => match self.was_perhaps_sent(ticket, now) {
+                true => self.resolve(ticket, now),
+                false => self.stage(ticket, now),
+            },
             Prior::Intent(intent) => {
                 posting.attempt = intent.attempt;
                 posting.first_attempted(intent.first_attempt_at, now);
@@ -129,6 +134,12 @@ impl Core {
             partition.unleased.push(ticket);
             return;
         }
+        let age_ms = (now.wall - posting.new.accepted_at).max(0) as u64;
+        posting.shared =
+            !self.ledger_fails && self.options.intents.is_shared(posting.new.class, timeout, age_ms);
+        if posting.shared {
+            return self.share(id, ticket);
+        }
         posting.stage = Stage::Intending;
         posting.attempt += 1;
         let intent = posting.renew_intent(epoch, timeout, now);
@@ -176,8 +187,13 @@ impl Core {
             return; // revoked meanwhile; `revoke` has given its place back
         };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
-        // A drain lets out what has its Intent already.
-        if !partition.is_leased(now) {
+        // A drain lets out what has an Intent of its own already.
+        let leased = partition.is_leased(now) && !(posting.shared && partition.draining);
+        // Nobody will know the deadline of this request: at U it must be over when the lease is.
+        let fits = !posting.shared
+            || posting.new.class != Class::Upsert
+            || now.mono + timeout_ms <= partition.lease_until;
+        if !leased || !fits {
             posting.stage = Stage::Unleased;
             connection.staged -= 1;
             partition.unleased.push(ticket);
@@ -192,7 +208,7 @@ impl Core {
             return;
         }
         let outlives_intent = now.wall + timeout_ms as i64 > posting.intent_deadline;
-        if posting.step == Step::Send && outlives_intent {
+        if posting.step == Step::Send && outlives_intent && !posting.shared {
             // It waited so long for its slot that the next owner might resolve it while our request is in flight.
             posting.stage = Stage::Intending;
             let intent = posting.renew_intent(epoch, timeout_ms, now);
@@ -205,6 +221,13 @@ impl Core {
         check_invariant!(OwnerSends, now.mono < partition.lease_until);
         posting.stage = Stage::InFlight;
         posting.request_over_at = now.mono + timeout_ms;
+        if posting.shared && posting.step == Step::Send {
+            posting.attempt += 1;
+            if posting.first_attempt_at.is_none() {
+                posting.first_attempted(now.wall, now);
+            }
+            check_invariant!(IntentBeforeSend, partition.range.covers(posting.offset));
+        }
         self.actions.push(match posting.step {
             Step::ReadBack => Action::ReadBack { ticket, timeout_ms },
             Step::Send | Step::Resolve => {
@@ -289,7 +312,7 @@ impl Core {
     }
 }
 
-fn interrupted() -> Reason {
+pub(super) fn interrupted() -> Reason {
     Reason {
         code: Arc::from("SNK-0010"),
         class: ErrorClass::Transient,

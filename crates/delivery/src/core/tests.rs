@@ -7,3 +7,4 @@ mod path;
 mod records;
 mod resolution;
 mod rig;
+mod shared;

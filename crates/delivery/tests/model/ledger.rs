@@ -28,6 +28,10 @@ pub struct Ledger {
     letters: BTreeSet<(usize, usize)>,
     /// Dead letters of unreadable records, by partition and offset.
     unreadable: BTreeSet<(usize, i64)>,
+    /// By partition: the first offset that no shared Intent covers.
+    pub ranges: BTreeMap<usize, i64>,
+    /// Shared Intents on their way.
+    pub asked: Vec<(usize, i64)>,
     /// One writer, so writes become durable in the order they were asked for.
     pub queue: VecDeque<Write>,
 }
@@ -77,6 +81,15 @@ impl Ledger {
             }
         }
         self.entries.insert((event, route), write.entry.clone());
+    }
+
+    pub fn range(&self, partition: usize) -> i64 {
+        self.ranges.get(&partition).copied().unwrap_or(0)
+    }
+
+    pub fn write_range(&mut self, (partition, until): (usize, i64)) {
+        let range = self.ranges.entry(partition).or_insert(0);
+        *range = until.max(*range);
     }
 
     pub fn dead_letter(&mut self, request: Request) {

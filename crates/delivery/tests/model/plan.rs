@@ -8,6 +8,8 @@ pub const TIMEOUT_MS: u64 = 200;
 pub const SKEW_MS: u64 = 50;
 pub const WINDOW: usize = 6;
 pub const LEASE_MS: u64 = 1_500;
+/// Requests at U that may go without an Intent of their own: all of them, but not all of the time under a lease.
+pub const SHARED_MS: u64 = TIMEOUT_MS;
 
 /// One connection and one route for each class.
 pub const ROUTES: [Class; 5] = [
@@ -70,6 +72,8 @@ pub struct Plan {
     pub concurrency: usize,
     /// How many of 256 requests meet trouble.
     pub trouble: u8,
+    /// Whether Intents are shared where they may be.
+    pub shared: bool,
     pub steps: Vec<Step>,
 }
 
@@ -99,10 +103,13 @@ fn step() -> impl Strategy<Value = Step> {
 pub fn plan() -> impl Strategy<Value = Plan> {
     let records = prop::collection::vec(record(), 4..24);
     let steps = prop::collection::vec(step(), 50..400);
-    (records, 1..4usize, 0..208u8, steps).prop_map(|(records, concurrency, trouble, steps)| Plan {
-        records,
-        concurrency,
-        trouble,
-        steps,
-    })
+    (records, 1..4usize, 0..208u8, any::<bool>(), steps).prop_map(
+        |(records, concurrency, trouble, shared, steps)| Plan {
+            records,
+            concurrency,
+            trouble,
+            shared,
+            steps,
+        },
+    )
 }

@@ -7,15 +7,15 @@ mod progress;
 use std::collections::HashMap;
 
 use delivery::{
-    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, NewPosting, Now, PartitionId, ReadBack,
-    Ticket,
+    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, NewPosting, Now, PartitionId,
+    ReadBack, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
 
 use crate::{
     ledger::{Ledger, Write},
-    plan::{LEASE_MS, Op, PARTITIONS, Plan, ROUTES, SKEW_MS, Step, TIMEOUT_MS, WINDOW},
+    plan::{LEASE_MS, Op, PARTITIONS, Plan, ROUTES, SHARED_MS, SKEW_MS, Step, TIMEOUT_MS, WINDOW},
     sometimes::Sometimes,
     target::{Request, Targets},
 };
@@ -49,6 +49,7 @@ pub struct Partition {
 struct Known {
     request: Request,
     partition: usize,
+    offset: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ struct Flight {
     request: Request,
     partition: usize,
     reads: bool,
+    /// It has no Intent of its own.
+    shared: bool,
     /// Its partition was revoked meanwhile.
     orphan: bool,
     /// What the target said, once it has worked on it.
@@ -88,6 +91,9 @@ pub struct World {
     pub core: Core,
     concurrency: usize,
     trouble: u8,
+    intents: Intents,
+    /// When each event was accepted, by the true wall clock.
+    accepted: HashMap<usize, i64>,
     epoch: u64,
     /// True time, milliseconds; the core sees it through clocks of its own.
     now: u64,
@@ -110,9 +116,11 @@ impl World {
             ledger: Ledger::default(),
             targets: Targets::default(),
             seen: Sometimes::default(),
-            core: Core::new(CoreOptions { epoch: 0, window: 1, clock_skew_ms: 0 }),
+            core: Core::new(CoreOptions { epoch: 0, window: 1, clock_skew_ms: 0, intents: Intents::Each }),
             concurrency: plan.concurrency,
             trouble: plan.trouble,
+            intents: if plan.shared { Intents::Shared { upsert_ms: SHARED_MS } } else { Intents::Each },
+            accepted: HashMap::new(),
             epoch: 0,
             now: 1_000,
             born: 0,
@@ -134,7 +142,12 @@ impl World {
         self.epoch += 1;
         self.born = self.now;
         self.clock_error = i64::from(dice) % (SKEW_MS as i64 + 1) - SKEW_MS as i64 / 2;
-        self.core = Core::new(CoreOptions { epoch: self.epoch, window: WINDOW, clock_skew_ms: SKEW_MS });
+        self.core = Core::new(CoreOptions {
+            epoch: self.epoch,
+            window: WINDOW,
+            clock_skew_ms: SKEW_MS,
+            intents: self.intents,
+        });
         for id in 0..ROUTES.len() as u32 {
             let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };
             self.core.connect(ConnectionId(id), limits);
@@ -189,11 +202,14 @@ impl World {
             assert!(self.core.hold(id, offset));
             self.letters.push(Letter::Record { partition, offset });
         } else {
-            let postings: Vec<NewPosting> = record.requests.iter().map(|r| posting(*r)).collect();
+            let wall = EPOCH_START_WALL + self.now as i64;
+            let mut accepted = |r: &Request| *self.accepted.entry(r.event).or_insert(wall);
+            let postings: Vec<NewPosting> =
+                record.requests.iter().map(|r| posting(*r, accepted(r))).collect();
             let mut tickets = Vec::new();
             assert!(self.core.admit(id, offset, &postings, &mut tickets));
             for (ticket, request) in tickets.into_iter().zip(record.requests) {
-                self.tickets.insert(ticket, Known { request, partition });
+                self.tickets.insert(ticket, Known { request, partition, offset });
             }
             assert!(!self.core.admit(id, offset, &postings, &mut Vec::new()), "admitted twice");
         }
@@ -262,7 +278,7 @@ fn logs(plan: &Plan) -> Vec<Partition> {
     partitions
 }
 
-fn posting(request: Request) -> NewPosting {
+fn posting(request: Request, accepted_at: i64) -> NewPosting {
     NewPosting {
         key: PostingKey {
             event: EventId(Uuid::from_u128(request.event as u128)),
@@ -274,5 +290,6 @@ fn posting(request: Request) -> NewPosting {
         class: ROUTES[request.route],
         source_version: request.version,
         request_hash: request.event as u64,
+        accepted_at,
     }
 }

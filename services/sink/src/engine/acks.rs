@@ -12,6 +12,15 @@ impl Engine {
         match written {
             Written::Intents(tickets) => self.inform_all(tickets, Input::IntentDurable),
             Written::IntentsFailed(tickets) => self.inform_all(tickets, Input::IntentFailed),
+            Written::Ranges(ranges) => {
+                for (partition, until) in ranges {
+                    self.inform(Input::RangeDurable { partition, until });
+                }
+            }
+            Written::RangesFailed(ranges) => {
+                ranges.into_iter().for_each(|(partition, _)| self.inform(Input::RangeFailed(partition)));
+            }
+            Written::Fails(fails) => self.parts.core.ledger_fails(fails),
             Written::Outcomes(tickets) => {
                 for ticket in tickets {
                     self.progress(ticket, |settlement| settlement.recorded = true);
@@ -51,6 +60,11 @@ impl Engine {
                 // One that outlived its assignment must not move the position of the next one.
                 if self.active.contains_key(&ticket) {
                     self.ledger_jobs.push(job.at(position.offset));
+                }
+            }
+            Purpose::RangeFirst(assignment, job) => {
+                if self.partitions.contains_key(&assignment) {
+                    self.ledger_jobs.push(*job);
                 }
             }
             Purpose::Outcome(ticket) => self.record(ticket, position.offset),

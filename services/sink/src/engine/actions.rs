@@ -1,8 +1,14 @@
 //! Carrying out what the core decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use delivery::{Action, Input, Intent, OnUnknown, Outcome, PartitionId, Prior, Reason, Status, Ticket};
+use delivery::{
+    Action, Answer, ErrorClass, Input, Intent, OnUnknown, Outcome, PartitionId, Prior, ReadBack, Reason,
+    Scope, Status, Ticket,
+};
 use kafka::AssignmentId;
 use ledger::Entry;
 
@@ -12,7 +18,7 @@ use crate::{
     evidence::{Origin, Rejection, of_rejection},
     message::Message,
     outbox::{Letter, Purpose},
-    settlement::{Settlement, changelog_letter, outcome_letter},
+    settlement::{Settlement, changelog_letter, outcome_letter, stored_letter},
 };
 
 impl Engine {
@@ -20,8 +26,9 @@ impl Engine {
         match action {
             Action::Consult(ticket) => self.consult(ticket)?,
             Action::WriteIntent(ticket, intent) => self.write_intent(ticket, intent)?,
-            Action::Send { ticket, attempt, timeout_ms } => self.post(ticket, attempt, timeout_ms),
-            Action::ReadBack { ticket, timeout_ms } => self.look(ticket, timeout_ms),
+            Action::WriteRange { partition, until } => self.write_range(partition, until)?,
+            Action::Send { ticket, attempt, .. } => self.post(ticket, attempt),
+            Action::ReadBack { ticket, .. } => self.look(ticket),
             Action::DeadLetter(ticket, reason) => self.dead_letter(ticket, &reason),
             Action::WriteOutcome(ticket, outcome) => self.write_outcome(ticket, outcome)?,
             Action::Done { ticket, duplicate_of } => self.done(ticket, duplicate_of),
@@ -70,29 +77,53 @@ impl Engine {
         Ok(())
     }
 
-    fn post(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
+    /// The changelog first: a range must outlive the machine, and there are few of them.
+    fn write_range(&mut self, id: PartitionId, until: i64) -> Result<(), EngineError> {
+        let assignment = assignment(id);
+        let Some(partition) = self.partitions.get(&assignment) else { return Ok(()) };
+        let stored = ledger::range(until, self.parts.core.epoch(), self.parts.clock.now().wall);
+        let letter = stored_letter(&stored, partition)?;
+        let space = Arc::clone(&partition.space);
+        let job = ledger::Job::Range { partition: id, space, stored, until };
+        self.send(letter, Purpose::RangeFirst(assignment, Box::new(job)));
+        Ok(())
+    }
+
+    fn post(&mut self, ticket: Ticket, attempt: u32) {
+        let Some(deadline) = self.deadline(ticket) else { return };
         let Some(active) = self.active.get(&ticket) else { return };
         let kind = if attempt == 1 { "first" } else { "repeat" };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let (client, report) = (self.parts.client.clone(), self.outbound.clone());
-        let timeout = Duration::from_millis(timeout_ms);
         tokio::spawn(async move {
-            let answer = client.send(&way.endpoint, &posting, timeout).await;
+            let answer = match time_left(deadline) {
+                Some(timeout) => client.send(&way.endpoint, &posting, timeout).await,
+                None => overslept(),
+            };
             report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
         });
     }
 
-    fn look(&mut self, ticket: Ticket, timeout_ms: u64) {
+    fn look(&mut self, ticket: Ticket) {
+        let Some(deadline) = self.deadline(ticket) else { return };
         let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let (client, report) = (self.parts.client.clone(), self.outbound.clone());
-        let timeout = Duration::from_millis(timeout_ms);
         tokio::spawn(async move {
-            let seen = client.read_back(&way.endpoint, &posting, timeout).await;
+            let seen = match time_left(deadline) {
+                Some(timeout) => client.read_back(&way.endpoint, &posting, timeout).await,
+                None => ReadBack::Failed(overslept()),
+            };
             report.send(Message::ReadBack(ticket, seen)).ok();
         });
+    }
+
+    /// The moment that was decided on with the lease in view, not one counted from now: the process may have been stopped
+    /// in between, and somebody else may own the partition.
+    fn deadline(&self, ticket: Ticket) -> Option<Instant> {
+        Some(self.parts.clock.instant(self.parts.core.request_over_at(ticket)?))
     }
 
     fn dead_letter(&mut self, ticket: Ticket, reason: &Reason) {
@@ -157,6 +188,22 @@ impl Engine {
     pub(super) fn refused(&mut self, purpose: &Purpose, reason: &str) {
         self.fail(EngineError::Refused(format!("{purpose:?}: {reason}")));
     }
+}
+
+/// None if the deadline has passed.
+fn time_left(deadline: Instant) -> Option<Duration> {
+    deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+}
+
+/// Nothing was sent: the process was stopped, or had no processor, until after the request's deadline.
+fn overslept() -> Answer {
+    let reason = Reason {
+        code: Arc::from("SNK-0009"),
+        class: ErrorClass::Transient,
+        status: None,
+        message: Arc::from("the process was stopped until after the request's deadline; nothing was sent"),
+    };
+    Answer::Again { reason, after_ms: None, scope: Scope::Lane }
 }
 
 fn assignment(partition: PartitionId) -> AssignmentId {

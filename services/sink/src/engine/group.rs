@@ -18,7 +18,7 @@ use crate::{
     message::Message,
     outbox::Purpose,
     partition::Partition,
-    restore::{Wanted, restore},
+    restore::{Wanted, chain, restore},
 };
 
 /// The wait before the registry is asked again.
@@ -95,9 +95,13 @@ impl Engine {
         self.restoring -= 1;
         self.note_restored();
         let Some(partition) = self.partitions.get_mut(&id) else { return };
-        match result {
-            Ok(records) => {
+        let inherited = result.and_then(|records| {
+            Ok((records, self.parts.ledger.range(&partition.space).map_err(|e| chain(&e))?))
+        });
+        match inherited {
+            Ok((records, range)) => {
                 self.parts.metrics.restored(&partition.topic, records);
+                self.parts.core.inherit(core_id(id), range);
                 partition.restored = true;
                 let waiting = std::mem::take(&mut partition.waiting);
                 self.go_on(id, waiting);

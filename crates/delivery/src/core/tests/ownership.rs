@@ -5,12 +5,14 @@ use super::rig::{
     store,
 };
 use crate::{
-    Action, Class, ConnectionLimits, Core, CoreOptions, Gauges, Input, Prior, ReadBack, Scope, Ticket,
+    Action, Class, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Prior, ReadBack, Scope,
+    Ticket,
 };
 
 fn unleased() -> Rig {
     let mut rig = Rig::new();
-    rig.core = Core::new(CoreOptions { epoch: EPOCH, window: WINDOW, clock_skew_ms: SKEW });
+    rig.core =
+        Core::new(CoreOptions { epoch: EPOCH, window: WINDOW, clock_skew_ms: SKEW, intents: Intents::Each });
     rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });
     rig.core.assign(P0, 0);
     rig

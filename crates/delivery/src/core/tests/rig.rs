@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     Action, Answer, Class, ConnectionId, ConnectionLimits, Core, CoreOptions, ErrorClass, Gauges, Input,
-    Intent, NewPosting, Now, OnUnknown, PartitionId, Prior, ReadBack, Reason, Scope, Status, Ticket,
+    Intent, Intents, NewPosting, Now, OnUnknown, PartitionId, Prior, ReadBack, Reason, Scope, Status, Ticket,
 };
 
 pub(super) const EPOCH: u64 = 9;
@@ -36,7 +36,12 @@ impl Rig {
     }
 
     pub(super) fn with_concurrency(concurrency: usize) -> Self {
-        let mut core = Core::new(CoreOptions { epoch: EPOCH, window: WINDOW, clock_skew_ms: SKEW });
+        let mut core = Core::new(CoreOptions {
+            epoch: EPOCH,
+            window: WINDOW,
+            clock_skew_ms: SKEW,
+            intents: Intents::Each,
+        });
         core.connect(TARGET, ConnectionLimits { concurrency, timeout_ms: TIMEOUT });
         let now = Now { mono: 1, wall: 1_000_000 };
         for partition in [P0, P1] {
@@ -113,6 +118,7 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
         class,
         source_version: version,
         request_hash: event as u64,
+        accepted_at: 1_000_000,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Carries out what the core decides, and checks each decision against what is durable.
 
-use delivery::{Action, Intent, Outcome, ResolvedBy, Status, Ticket};
+use delivery::{Action, Class, Intent, Intents, Outcome, ResolvedBy, Status, Ticket};
 
-use super::{Flight, Letter, World};
+use super::{Flight, Known, Letter, World};
 use crate::{
     ledger::{Entry, Write},
     plan::{ROUTES, TIMEOUT_MS},
@@ -21,10 +21,13 @@ impl World {
         match action {
             Action::Consult(ticket) => self.consults.push(ticket),
             Action::WriteIntent(ticket, intent) => self.write(ticket, Entry::Intent(intent)),
+            Action::WriteRange { partition, until } => {
+                self.ledger.asked.push((partition.0 as usize, until));
+            }
             Action::Send { ticket, attempt, timeout_ms } => self.send(ticket, attempt, timeout_ms),
             Action::ReadBack { ticket, timeout_ms } => {
                 let over = self.now + timeout_ms;
-                self.depart(ticket, true, over);
+                self.depart(ticket, true, false, over);
             }
             Action::DeadLetter(ticket, _) => {
                 let request = self.tickets[&ticket].request;
@@ -58,7 +61,10 @@ impl World {
 
     /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
     fn send(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
-        let request = self.tickets[&ticket].request;
+        let Known { request, partition, offset } = self.tickets[&ticket];
+        if self.shares(request, partition, offset) {
+            return self.depart(ticket, false, true, self.now + timeout_ms);
+        }
         let Some(Entry::Intent(Intent { attempt: intended, epoch, deadline, request_hash, .. })) =
             self.ledger.entry(request)
         else {
@@ -72,10 +78,27 @@ impl World {
         );
         let over = self.true_time(*deadline);
         assert!(over >= self.now + timeout_ms, "INT-1: the request may outlive its Intent");
-        self.depart(ticket, false, over);
+        self.depart(ticket, false, false, over);
     }
 
-    fn depart(&mut self, ticket: Ticket, reads: bool, over: u64) {
+    /// INT-1 in its other form: a durable range covers the record, and its class makes a repeat harmless.
+    fn shares(&mut self, request: Request, partition: usize, offset: i64) -> bool {
+        let own = matches!(
+            self.ledger.entry(request),
+            Some(Entry::Intent(intent)) if intent.epoch == self.epoch && intent.attempt > 0
+        );
+        let shares = match ROUTES[request.route] {
+            Class::Keyed { .. } | Class::Upsert => self.intents != Intents::Each,
+            Class::Neither(_) => false,
+        };
+        if own || !shares || offset >= self.ledger.range(partition) {
+            return false;
+        }
+        self.seen.hit("sent under a shared Intent");
+        true
+    }
+
+    fn depart(&mut self, ticket: Ticket, reads: bool, shared: bool, over: u64) {
         let known = self.tickets[&ticket];
         let (route, state) = (known.request.route, &self.partitions[known.partition]);
         let leased = self.clock().mono < state.lease_until;
@@ -85,12 +108,20 @@ impl World {
             "{:?} leaves although the target is throttling",
             known.request
         );
+        let upsert = ROUTES[route] == Class::Upsert;
+        let lease_left = state.lease_until.saturating_sub(self.clock().mono);
+        assert!(
+            !(shared && upsert) || over <= self.now + lease_left,
+            "OWN-1: {:?} may be applied when the lease is over",
+            known.request
+        );
         self.nothing_else_may_be_applied(known.request);
         self.flights.push(Flight {
             ticket: Some(ticket),
             request: known.request,
             partition: known.partition,
             reads,
+            shared,
             orphan: false,
             reply: None,
             times_out: self.now + TIMEOUT_MS,

@@ -1,9 +1,13 @@
 //! Lost answers, failed writes, time, rebalances and crashes.
 
-use delivery::{Answer, ErrorClass, Input, PartitionId, ReadBack};
+use delivery::{Answer, Class, ErrorClass, Input, PartitionId, ReadBack};
 
 use super::{Letter, Reply, World};
-use crate::{ledger::Entry, plan::PARTITIONS, target::reason};
+use crate::{
+    ledger::Entry,
+    plan::{PARTITIONS, ROUTES},
+    target::reason,
+};
 
 /// The route whose key the target soon forgets. A repeat goes out at once, and GUARANTEES.md G4 does not promise that a
 /// target will not apply the first request after it forgot the key.
@@ -51,6 +55,13 @@ impl World {
 
     /// The write fails, or only its acknowledgement does.
     pub(super) fn fail_intent(&mut self, dice: u8) {
+        if let Some((partition, until)) = self.ledger.asked.pop() {
+            if dice & 1 != 0 {
+                self.ledger.write_range((partition, until));
+            }
+            self.seen.hit("shared Intent failed");
+            return self.tell(Input::RangeFailed(PartitionId(partition as u32)));
+        }
         let queue = &mut self.ledger.queue;
         let Some(at) = queue.iter().position(|w| matches!(w.entry, Entry::Intent(_))) else { return };
         let Some(write) = queue.remove(at) else { return };
@@ -118,11 +129,18 @@ impl World {
         }
     }
 
+    /// The group gives a partition to its next owner when the lease of the last one is over, or it has drained: by then
+    /// so is every request at U that has no Intent to tell its deadline.
     pub(super) fn assign(&mut self, partition: usize) {
+        let upsert = |f: &super::Flight| f.shared && ROUTES[f.request.route] == Class::Upsert;
+        if self.flights.iter().any(|f| f.partition == partition && upsert(f) && f.over > self.now) {
+            return;
+        }
         let state = &mut self.partitions[partition];
         (state.assigned, state.draining, state.paused) = (true, false, false);
         (state.position, state.stored, state.lease_until) = (state.committed, state.committed, 0);
         self.core.assign(PartitionId(partition as u32), state.committed);
+        self.core.inherit(PartitionId(partition as u32), self.ledger.range(partition));
     }
 
     /// Writes under way are done or dropped before somebody reads the ledger again: the caller's duty.
@@ -132,6 +150,7 @@ impl World {
         let (theirs, others): (Vec<_>, Vec<_>) =
             self.ledger.queue.drain(..).partition(|w| w.partition == partition);
         self.ledger.queue = others.into();
+        self.ledger.asked.retain(|(p, _)| *p != partition);
         if dice & 2 != 0 {
             theirs.iter().for_each(|w| self.ledger.apply(w));
             self.unreported.extend(theirs);
@@ -156,6 +175,11 @@ impl World {
             let written = self.ledger.write_next();
             self.unreported.extend(written);
         }
+        for asked in std::mem::take(&mut self.ledger.asked) {
+            if dice & 8 != 0 {
+                self.ledger.write_range(asked);
+            }
+        }
         if !self.unreported.is_empty() {
             self.seen.hit("crash with a durable write not yet reported");
         }
@@ -174,6 +198,7 @@ impl World {
         self.consults.clear();
         self.tickets.clear();
         self.silent_until.fill(0);
+        self.partitions.iter_mut().for_each(|p| p.assigned = false);
         self.boot(dice);
         if dice & 6 != 0 {
             self.renew_leases();

@@ -8,6 +8,7 @@ use crate::{ledger::Entry, target::Mood};
 enum Move {
     Consult(usize),
     Write,
+    WriteRange(usize),
     Report(usize),
     WriteLetter(usize),
     ReportLetter(usize),
@@ -21,6 +22,7 @@ impl World {
         if !self.ledger.queue.is_empty() {
             moves.push(Move::Write);
         }
+        moves.extend((0..self.ledger.asked.len()).map(Move::WriteRange));
         moves.extend((0..self.unreported.len()).map(Move::Report));
         moves.extend((0..self.letters.len()).map(Move::WriteLetter));
         moves.extend((0..self.lettered.len()).map(Move::ReportLetter));
@@ -53,6 +55,11 @@ impl World {
                     Entry::Intent(_) => Input::IntentDurable(write.ticket),
                     Entry::Outcome(_) => Input::OutcomeDurable(write.ticket),
                 });
+            }
+            Move::WriteRange(at) => {
+                let (partition, until) = self.ledger.asked.remove(at);
+                self.ledger.write_range((partition, until));
+                self.tell(Input::RangeDurable { partition: PartitionId(partition as u32), until });
             }
             Move::WriteLetter(at) => self.write_letter(at),
             Move::ReportLetter(at) => self.report_letter(at),
