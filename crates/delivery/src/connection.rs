@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use crate::{posting::Ticket, time::Now};
 
+/// Requests in a row without an answer, after which a target is taken to be away.
+pub(crate) const SILENCES: u32 = 8;
+
 /// A tenant's connection, numbered densely by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u32);
@@ -33,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) blocked_until: u64,
     /// Refusals for the whole connection in a row.
     pub(crate) refusals: u32,
+    /// Requests in a row of which nobody knows the effect.
+    pub(crate) silences: u32,
 }
 
 impl Connection {
@@ -45,23 +50,34 @@ impl Connection {
             in_flight: 0,
             blocked_until: 0,
             refusals: 0,
+            silences: 0,
         }
+    }
+
+    /// How many requests may be in flight: one probe while the target seems to be away, whatever the limit otherwise.
+    fn slots(&self) -> usize {
+        if self.refusals > 0 || self.seems_away() { 1 } else { self.limits.concurrency }
+    }
+
+    /// Whether so many requests in a row went without an answer that the connection is held back as a whole.
+    pub(crate) fn seems_away(&self) -> bool {
+        self.silences >= SILENCES
     }
 
     /// Intents are written this far ahead of the free slots, so that a slot never waits for the disk, and no further,
     /// so that few postings are left unresolved by a crash.
     pub(crate) fn may_stage(&self) -> bool {
-        self.staged < self.limits.concurrency
+        self.staged < self.slots()
     }
 
     /// Whether a slot is free that nothing is staged for.
     pub(crate) fn has_free_slot(&self) -> bool {
-        self.staged + self.in_flight < self.limits.concurrency
+        self.staged + self.in_flight < self.slots()
     }
 
     /// Whether a request may leave now.
     pub(crate) fn may_send(&self, now: Now) -> bool {
-        self.in_flight < self.limits.concurrency && now.mono >= self.blocked_until
+        self.in_flight < self.slots() && now.mono >= self.blocked_until
     }
 
     /// Holds the connection back until `until`. An earlier, longer hold stays.

@@ -3,6 +3,7 @@
 mod answers;
 mod flow;
 mod shared;
+mod spilling;
 mod timer;
 
 use ahash::AHashMap;
@@ -14,6 +15,7 @@ use crate::{
     policy::Intents,
     posting::{NewPosting, Posting, Stage, Ticket},
     range::Range,
+    spill::Load,
     time::Now,
     window::{PartitionId, Window},
 };
@@ -41,6 +43,8 @@ pub struct Gauges {
     pub lanes: usize,
     /// Requests in flight.
     pub in_flight: usize,
+    /// Connections, for each partition, that leave their records in the log for now.
+    pub spills: usize,
 }
 
 #[derive(Debug)]
@@ -51,8 +55,13 @@ struct Partition {
     /// Postings that wait for nothing but the lease: to write their Intent, or to be sent.
     unleased: Vec<Ticket>,
     range: Range,
+    load: Load,
     draining: bool,
     paused: bool,
+    /// Since when it is paused without a break, once that was noted.
+    full_since: Option<u64>,
+    /// Whether a timer looks after it.
+    watched: bool,
 }
 
 impl Partition {
@@ -125,8 +134,11 @@ impl Core {
                 lease_until: 0,
                 unleased: Vec::new(),
                 range: Range::default(),
+                load: Load::default(),
                 draining: false,
                 paused: false,
+                full_since: None,
+                watched: false,
             },
         );
     }
@@ -203,28 +215,33 @@ impl Core {
     }
 
     /// A record arrived. `postings` are what it asks for, one for each route; none means there is nothing to do.
-    /// `tickets` receives one ticket for each posting. Returns false, and does nothing, for a record seen before
+    /// `tickets` receives one entry for each posting: its ticket, or none if it is left in the log, to be read again when
+    /// an [`Action::Reread`] asks for it. Returns false, and does nothing, for a record seen before
     /// or of a partition that is not ours.
     pub fn admit(
         &mut self,
         partition: PartitionId,
         offset: i64,
         postings: &[NewPosting],
-        tickets: &mut Vec<Ticket>,
+        tickets: &mut Vec<Option<Ticket>>,
     ) -> bool {
         if !self.open_record(partition, offset, postings.len() as u32) {
             return false;
         }
         for new in postings {
-            let ticket = self.insert(*new, partition, offset);
-            tickets.push(ticket);
+            let left =
+                self.partitions.get_mut(&partition).is_some_and(|p| p.load.leave(new.connection, offset));
+            tickets.push((!left).then(|| self.insert(*new, partition, offset)));
         }
+        self.check_room(partition);
         true
     }
 
     /// A record arrived that cannot be read. It holds the prefix until [`Core::release`], once its dead letter is safe.
     pub fn hold(&mut self, partition: PartitionId, offset: i64) -> bool {
-        self.open_record(partition, offset, 1)
+        let opened = self.open_record(partition, offset, 1);
+        self.check_room(partition);
+        opened
     }
 
     /// The dead letter of a held record is acknowledged. Call it once, and not for a record held before a revoke.
@@ -248,6 +265,7 @@ impl Core {
             match wake {
                 Wake::Posting(ticket) => flow::wake(self, ticket, now),
                 Wake::Connection(id) => self.pump(id, now),
+                Wake::Full(id) => self.still_full(id, now),
             }
         }
     }
@@ -268,11 +286,11 @@ impl Core {
             postings: self.postings.len(),
             lanes: self.lanes.len(),
             in_flight: self.connections.values().map(|c| c.in_flight).sum(),
+            spills: self.partitions.values().map(|p| p.load.spills()).sum(),
         }
     }
 
     fn open_record(&mut self, partition: PartitionId, offset: i64, pending: u32) -> bool {
-        let limit = self.options.window;
         let Some(state) = self.partitions.get_mut(&partition) else { return false };
         if !state.window.is_new(offset) {
             return false;
@@ -280,27 +298,22 @@ impl Core {
         if let Some(offset) = state.window.push(offset, pending) {
             self.actions.push(Action::StoreOffset { partition, offset });
         }
-        if state.window.len() >= limit && !state.paused {
-            state.paused = true;
-            self.actions.push(Action::Pause(partition));
-        }
         true
     }
 
     fn settle_offset(&mut self, partition: PartitionId, offset: i64) {
-        let low_water = self.options.window / 2;
         let Some(state) = self.partitions.get_mut(&partition) else { return };
         if let Some(offset) = state.window.settle(offset) {
             self.actions.push(Action::StoreOffset { partition, offset });
         }
-        if state.paused && state.window.len() <= low_water {
-            state.paused = false;
-            self.actions.push(Action::Resume(partition));
-        }
+        self.make_room(partition);
     }
 
     fn insert(&mut self, new: NewPosting, partition: PartitionId, offset: i64) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.load.came(new.connection);
+        }
         let posting = Posting::new(new, partition, offset, self.serial);
         let lane = posting.lane();
         let ticket = Ticket { slot: self.postings.insert(posting) as u32, serial: self.serial };

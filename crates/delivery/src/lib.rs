@@ -13,6 +13,7 @@ mod outcome;
 mod policy;
 mod posting;
 mod range;
+mod spill;
 mod time;
 mod window;
 

@@ -34,9 +34,14 @@ impl Window {
         self.entries.len()
     }
 
+    /// The first offset that was not seen yet.
+    pub(crate) fn next(&self) -> i64 {
+        self.entries.back().map_or(self.last_stored, |e| e.offset + 1)
+    }
+
     /// Whether `offset` would be a new record. After a rebalance the log may hand out a record twice.
     pub(crate) fn is_new(&self, offset: i64) -> bool {
-        offset >= self.entries.back().map_or(self.last_stored, |e| e.offset + 1)
+        offset >= self.next()
     }
 
     /// Adds a record with `pending` postings to settle. Returns the offset to store if it has none and heads the window.

@@ -2,6 +2,7 @@
 
 mod acks;
 mod actions;
+mod backlog;
 mod group;
 
 use std::{sync::Arc, time::Duration, time::Instant};
@@ -112,7 +113,7 @@ pub(crate) struct Engine {
     restoring: usize,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
     ledger_jobs: Vec<ledger::Job>,
-    tickets: Vec<Ticket>,
+    tickets: Vec<Option<Ticket>>,
     failure: Option<EngineError>,
 }
 
@@ -190,6 +191,7 @@ impl Engine {
             Message::ReadBack(ticket, seen) => self.inform(delivery::Input::ReadBack(ticket, seen)),
             Message::Schema(id, result) => self.schema(id, result),
             Message::Restored(id, result) => self.restored(id, result),
+            Message::Reread(read) => self.reread(read),
             Message::Left => {}
         }
     }

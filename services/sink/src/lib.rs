@@ -15,6 +15,7 @@ mod options;
 mod outbox;
 mod partition;
 mod plan;
+mod reread;
 mod restore;
 mod service;
 mod settlement;

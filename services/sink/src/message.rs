@@ -7,6 +7,8 @@ use delivery::{Answer, ReadBack, Ticket};
 use kafka::{AssignmentId, GroupEvent, Journaled};
 use ledger::Written;
 
+use crate::reread::{Gone, Reread};
+
 /// A fact for the engine.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -22,6 +24,8 @@ pub(crate) enum Message {
     ReadBack(Ticket, ReadBack),
     /// The registry answered.
     Schema(u32, Result<Arc<WriterSchema>, RegistryError>),
+    /// What was left in the log was read again.
+    Reread(Result<Reread, Gone>),
     /// A partition's ledger is complete, or cannot be.
     Restored(AssignmentId, Result<usize, String>),
     /// The member has left the group: nothing more will come.

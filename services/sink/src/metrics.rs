@@ -15,6 +15,7 @@ pub(crate) struct SinkMetrics {
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
     restored: IntCounterVec,
+    reread: IntCounterVec,
 }
 
 impl SinkMetrics {
@@ -55,6 +56,11 @@ impl SinkMetrics {
                 "changelog records applied on assignment",
                 &["topic"],
             )?,
+            reread: metrics.counters(
+                "reread_records_total",
+                "records left in the log while their connection filled a window, and read again",
+                &["tenant"],
+            )?,
         })
     }
 
@@ -85,11 +91,16 @@ impl SinkMetrics {
         self.restored.with_label_values(&[topic]).inc_by(records as u64);
     }
 
+    pub(crate) fn reread(&self, tenant: &TenantId, records: usize) {
+        self.reread.with_label_values(&[tenant.as_str()]).inc_by(records as u64);
+    }
+
     pub(crate) fn load(&self, gauges: Gauges, unacked: usize) {
         let set = |what: &str, value: usize| self.gauges.with_label_values(&[what]).set(value as i64);
         set("postings", gauges.postings);
         set("lanes", gauges.lanes);
         set("requests", gauges.in_flight);
+        set("backlogs", gauges.spills);
         set("unacked_records", unacked);
         for (id, count) in delivery::invariant::violations() {
             self.violations.with_label_values(&[id.id()]).set(count as i64);

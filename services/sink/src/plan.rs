@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     tenants: AHashSet<TenantId>,
     ways: AHashMap<TenantId, AHashMap<EventType, Vec<Arc<Way>>>>,
     connections: Vec<(ConnectionId, ConnectionLimits)>,
+    /// Whose each connection is, in the same order.
+    owners: Vec<TenantId>,
 }
 
 impl Plan {
@@ -76,7 +78,7 @@ impl Plan {
             plan.tenants.insert(tenant.id.clone());
             let mut ids = AHashMap::new();
             for route in &tenant.routes {
-                let connection = plan.connection(&mut ids, &route.connection);
+                let connection = plan.connection(&mut ids, &route.connection, &tenant.id);
                 plan.add(tenant, route, connection, &mut connectors)?;
             }
         }
@@ -106,6 +108,11 @@ impl Plan {
         objects
     }
 
+    /// Whose a connection is.
+    pub(crate) fn tenant_of(&self, connection: ConnectionId) -> Option<&TenantId> {
+        self.owners.get(connection.0 as usize)
+    }
+
     /// Every connection with its limits.
     pub(crate) fn connections(&self) -> &[(ConnectionId, ConnectionLimits)] {
         &self.connections
@@ -129,10 +136,12 @@ impl Plan {
         &mut self,
         ids: &mut AHashMap<String, ConnectionId>,
         connection: &Connection,
+        owner: &TenantId,
     ) -> ConnectionId {
         *ids.entry(connection.name.clone()).or_insert_with(|| {
             let id = ConnectionId(self.connections.len() as u32);
             let timeout_ms = connection.timeout.as_millis() as u64;
+            self.owners.push(owner.clone());
             self.connections.push((id, ConnectionLimits { concurrency: connection.concurrency, timeout_ms }));
             id
         })

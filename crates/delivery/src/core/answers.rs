@@ -5,7 +5,7 @@ use event::EventId;
 use super::{Core, Wake};
 use crate::{
     action::{Action, ReadBack},
-    connection::ConnectionId,
+    connection::{ConnectionId, SILENCES},
     outcome::{Answer, ErrorClass, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Resolution, backoff_ms},
     posting::{Stage, Step, Ticket},
@@ -15,11 +15,7 @@ use crate::{
 impl Core {
     pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, now: Now) {
         let Some(id) = self.landed(ticket, now) else { return };
-        if !matches!(answer, Answer::Again { scope: Scope::Connection, .. })
-            && let Some(connection) = self.connections.get_mut(&id)
-        {
-            connection.refusals = 0;
-        }
+        self.note_health(id, ticket, &answer, now);
         match answer {
             Answer::Applied { document } => self.settle(ticket, Status::Committed, document, now),
             Answer::Refused(reason) => self.refused(ticket, reason, now),
@@ -33,6 +29,32 @@ impl Core {
             }
         }
         self.pump(id, now);
+    }
+
+    /// What an answer says about the whole connection: that it is there, or, after several silences in a row, that it is not.
+    fn note_health(&mut self, id: ConnectionId, ticket: Ticket, answer: &Answer, now: Now) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match answer {
+            Answer::Again { scope: Scope::Connection, .. } => connection.silences = 0, // `block` counts it
+            Answer::Unknown(_) => {
+                connection.refusals = 0;
+                connection.silences += 1;
+                if connection.seems_away() {
+                    let rounds = connection.silences - SILENCES + 1;
+                    if let Some(event) = self.posting(ticket).map(|p| p.new.key.event) {
+                        self.hold_back(id, backoff_ms(rounds, event), now);
+                    }
+                }
+            }
+            _ => (connection.refusals, connection.silences) = (0, 0),
+        }
+    }
+
+    /// Nothing is sent on the connection for so long.
+    fn hold_back(&mut self, id: ConnectionId, wait_ms: u64, now: Now) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.block(now.mono + wait_ms);
+        self.timers.set(now.mono + wait_ms, Wake::Connection(id));
     }
 
     /// Nobody knows what became of the request. The target may be at it until the request's deadline: only a key makes a
@@ -86,8 +108,7 @@ impl Core {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.refusals += 1;
         let wait = after_ms.unwrap_or_else(|| backoff_ms(connection.refusals, event));
-        connection.block(now.mono + wait);
-        self.timers.set(now.mono + wait, Wake::Connection(id));
+        self.hold_back(id, wait, now);
     }
 
     /// Decides by class what to do about an unknown outcome.
@@ -110,6 +131,10 @@ impl Core {
 
     pub(super) fn read_back(&mut self, ticket: Ticket, seen: ReadBack, now: Now) {
         let Some(id) = self.landed(ticket, now) else { return };
+        match &seen {
+            ReadBack::Failed(answer) => self.note_health(id, ticket, answer, now),
+            _ => self.note_health(id, ticket, &Answer::Applied { document: None }, now),
+        }
         let Some(posting) = self.posting(ticket) else { return };
         let overwrites = posting.new.class == Class::Upsert;
         match seen {

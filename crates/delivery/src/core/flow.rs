@@ -288,7 +288,11 @@ impl Core {
         self.postings.remove(ticket.slot());
         self.lanes.pop(lane, next);
         self.actions.push(Action::Done { ticket, duplicate_of });
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.load.went(lane.connection);
+        }
         self.settle_offset(partition, offset);
+        self.read_again(partition, lane.connection);
         if let Some(next) = next {
             self.start(next);
         }

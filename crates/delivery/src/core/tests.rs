@@ -8,3 +8,4 @@ mod records;
 mod resolution;
 mod rig;
 mod shared;
+mod spilling;

@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::{connection::ConnectionId, posting::Ticket};
+use crate::{connection::ConnectionId, posting::Ticket, window::PartitionId};
 
 /// Who is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wake {
     Posting(Ticket),
     Connection(ConnectionId),
+    /// A partition whose window was full.
+    Full(PartitionId),
 }
 
 /// A heap of moments. An entry whose posting is gone is harmless: the ticket is stale.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
-const REQUIRED: [&str; 22] = [
+const REQUIRED: [&str; 24] = [
     "crash after the effect and before the outcome",
     "crash with a durable write not yet reported",
     "duplicate stopped by the ledger",
@@ -26,6 +26,8 @@ const REQUIRED: [&str; 22] = [
     "Intent failed",
     "shared Intent failed",
     "sent under a shared Intent",
+    "left in the log",
+    "read again",
     "window paused",
     "late answer to an orphan",
     "lease expired with work waiting",

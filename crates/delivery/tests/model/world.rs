@@ -77,6 +77,16 @@ struct Flight {
     over: u64,
 }
 
+/// A stretch of the log to be read again.
+#[derive(Clone, Copy, Debug)]
+struct Reread {
+    partition: usize,
+    connection: ConnectionId,
+    from: i64,
+    to: i64,
+    fit: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Letter {
     Posting(Ticket, Request),
@@ -102,6 +112,7 @@ pub struct World {
     tickets: HashMap<Ticket, Known>,
     consults: Vec<Ticket>,
     unreported: Vec<Write>,
+    rereads: Vec<Reread>,
     letters: Vec<Letter>,
     lettered: Vec<Letter>,
     flights: Vec<Flight>,
@@ -128,6 +139,7 @@ impl World {
             tickets: HashMap::new(),
             consults: Vec::new(),
             unreported: Vec::new(),
+            rereads: Vec::new(),
             letters: Vec::new(),
             lettered: Vec::new(),
             flights: Vec::new(),
@@ -196,7 +208,6 @@ impl World {
         }
         let record = record.clone();
         state.position += 1;
-        assert!(state.position - state.stored <= WINDOW as i64, "BND-1: the window overflows");
         let id = PartitionId(partition as u32);
         if record.unreadable {
             assert!(self.core.hold(id, offset));
@@ -208,11 +219,49 @@ impl World {
                 record.requests.iter().map(|r| posting(*r, accepted(r))).collect();
             let mut tickets = Vec::new();
             assert!(self.core.admit(id, offset, &postings, &mut tickets));
-            for (ticket, request) in tickets.into_iter().zip(record.requests) {
-                self.tickets.insert(ticket, Known { request, partition, offset });
-            }
+            self.note_tickets(tickets, record.requests, partition, offset);
             assert!(!self.core.admit(id, offset, &postings, &mut Vec::new()), "admitted twice");
         }
+        self.carry_out();
+    }
+
+    fn note_tickets(
+        &mut self,
+        tickets: Vec<Option<Ticket>>,
+        requests: Vec<Request>,
+        partition: usize,
+        offset: i64,
+    ) {
+        for (ticket, request) in tickets.into_iter().zip(requests) {
+            match ticket {
+                Some(ticket) => drop(self.tickets.insert(ticket, Known { request, partition, offset })),
+                None => self.seen.hit("left in the log"),
+            }
+        }
+        // The window, what one record more may bring, and what is read again for each connection that spilled.
+        let live = self.tickets.values().filter(|k| k.partition == partition).count();
+        assert!(live <= WINDOW * (ROUTES.len() + 1) + ROUTES.len(), "BND-1: {live} postings in memory");
+    }
+
+    /// What was left in the log is read again, some of it at a time.
+    fn read_again(&mut self, at: usize, dice: u8) {
+        let Reread { partition, connection, from, to, fit } = self.rereads.swap_remove(at);
+        let most = (1 + usize::from(dice) % 4).min(fit);
+        let (mut next, mut read) = (from, 0);
+        while next < to && read < most {
+            let record = self.partitions[partition].log[next as usize].clone();
+            let requests: Vec<Request> =
+                record.requests.into_iter().filter(|r| r.route == connection.0 as usize).collect();
+            let postings: Vec<NewPosting> =
+                requests.iter().map(|r| posting(*r, self.accepted[&r.event])).collect();
+            let mut tickets = Vec::new();
+            self.core.readmit(PartitionId(partition as u32), next, &postings, &mut tickets);
+            read += usize::from(!requests.is_empty());
+            self.note_tickets(tickets, requests, partition, next);
+            next += 1;
+        }
+        self.seen.hit("read again");
+        self.core.reread(PartitionId(partition as u32), connection, next);
         self.carry_out();
     }
 

@@ -11,7 +11,7 @@ use delivery::PartitionId;
 use kafka::{Assigned, AssignmentId, Fetched, GroupEvent};
 use tracing::warn;
 
-use super::{Active, Engine, EngineError};
+use super::{Engine, EngineError};
 use crate::{
     admission::{self, Reading},
     evidence::{Origin, Poison, of_poison},
@@ -192,9 +192,7 @@ impl Engine {
                 let postings: Vec<_> = jobs.iter().map(|j| j.new).collect();
                 let mut tickets = std::mem::take(&mut self.tickets);
                 if self.parts.core.admit(core, record.offset, &postings, &mut tickets) {
-                    for (ticket, job) in tickets.drain(..).zip(jobs) {
-                        self.active.insert(ticket, Active { job, settlement: None });
-                    }
+                    self.activate(&mut tickets, jobs);
                 } else if let Some(partition) = self.partitions.get(&record.id) {
                     self.parts.metrics.repeated(&partition.topic);
                 }
@@ -215,7 +213,7 @@ impl Engine {
         self.fetch_schema(schema);
     }
 
-    fn fetch_schema(&self, id: u32) {
+    pub(super) fn fetch_schema(&self, id: u32) {
         let (decoder, report) = (Arc::clone(&self.parts.decoder), self.outbound.clone());
         // One that was asked for in vain before is not waited for again.
         let mut tries = if self.unknown_schemas.contains(&id) { 1 } else { UNKNOWN_TRIES };

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use contract::{Compatibility, Contracts, Decoder, Outcome, RegistryClient, decode_outcome, split_wire};
@@ -142,7 +142,8 @@ impl World {
             source: "test".into(),
             source_version: version,
             occurred_at: 1_700_000_000_000_000,
-            received_at: 1_700_000_000_000_000,
+            // Young enough for a key to be trusted.
+            received_at: UNIX_EPOCH.elapsed().unwrap().as_micros() as i64,
             correlation_id: None,
             causation_id: None,
             traceparent: None,

@@ -21,6 +21,7 @@ fn a_record_is_passed_when_all_its_routes_are_settled() {
     let mut tickets = Vec::new();
     let routes = [on_route(0, new(1, 1, 1, PARK)), on_route(1, new(1, 1, 1, PARK))];
     assert!(rig.core.admit(P0, 0, &routes, &mut tickets));
+    let tickets: Vec<_> = tickets.into_iter().flatten().collect();
     let consulted = tickets.iter().map(|t| Action::Consult(*t)).collect::<Vec<_>>();
     assert_eq!(rig.actions(), consulted, "lanes of two connections do not wait for each other");
     for ticket in &tickets {

@@ -54,7 +54,7 @@ impl Rig {
     pub(super) fn admit(&mut self, partition: PartitionId, offset: i64, new: NewPosting) -> Ticket {
         let mut tickets = Vec::new();
         assert!(self.core.admit(partition, offset, &[new], &mut tickets));
-        tickets[0]
+        tickets[0].unwrap()
     }
 
     pub(super) fn actions(&mut self) -> Vec<Action> {

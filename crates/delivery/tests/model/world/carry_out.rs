@@ -2,7 +2,7 @@
 
 use delivery::{Action, Class, Intent, Intents, Outcome, ResolvedBy, Status, Ticket};
 
-use super::{Flight, Known, Letter, World};
+use super::{Flight, Known, Letter, Reread, World};
 use crate::{
     ledger::{Entry, Write},
     plan::{ROUTES, TIMEOUT_MS},
@@ -39,6 +39,10 @@ impl World {
                     self.seen.hit("duplicate stopped by the ledger");
                 }
                 self.tickets.remove(&ticket).expect("ended once");
+            }
+            Action::Reread { partition, connection, from, to, fit } => {
+                let partition = partition.0 as usize;
+                self.rereads.push(Reread { partition, connection, from, to, fit });
             }
             Action::StoreOffset { partition, offset } => self.store_offset(partition.0 as usize, offset),
             Action::Pause(partition) => {

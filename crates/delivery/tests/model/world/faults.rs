@@ -151,6 +151,7 @@ impl World {
             self.ledger.queue.drain(..).partition(|w| w.partition == partition);
         self.ledger.queue = others.into();
         self.ledger.asked.retain(|(p, _)| *p != partition);
+        self.rereads.retain(|r| r.partition != partition);
         if dice & 2 != 0 {
             theirs.iter().for_each(|w| self.ledger.apply(w));
             self.unreported.extend(theirs);
@@ -196,6 +197,7 @@ impl World {
         self.letters.clear();
         self.lettered.clear();
         self.consults.clear();
+        self.rereads.clear();
         self.tickets.clear();
         self.silent_until.fill(0);
         self.partitions.iter_mut().for_each(|p| p.assigned = false);

@@ -9,6 +9,7 @@ enum Move {
     Consult(usize),
     Write,
     WriteRange(usize),
+    ReadAgain(usize),
     Report(usize),
     WriteLetter(usize),
     ReportLetter(usize),
@@ -23,6 +24,7 @@ impl World {
             moves.push(Move::Write);
         }
         moves.extend((0..self.ledger.asked.len()).map(Move::WriteRange));
+        moves.extend((0..self.rereads.len()).map(Move::ReadAgain));
         moves.extend((0..self.unreported.len()).map(Move::Report));
         moves.extend((0..self.letters.len()).map(Move::WriteLetter));
         moves.extend((0..self.lettered.len()).map(Move::ReportLetter));
@@ -61,6 +63,7 @@ impl World {
                 self.ledger.write_range((partition, until));
                 self.tell(Input::RangeDurable { partition: PartitionId(partition as u32), until });
             }
+            Move::ReadAgain(at) => self.read_again(at, dice),
             Move::WriteLetter(at) => self.write_letter(at),
             Move::ReportLetter(at) => self.report_letter(at),
             Move::Process(at) => self.process(at, dice),
