@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) blocked_until: u64,
     /// Refusals for the whole connection in a row.
     pub(crate) refusals: u32,
+    /// Postings that the target has applied.
+    pub(crate) applied: u64,
     /// Requests in a row of which nobody knows the effect.
     pub(crate) silences: u32,
 }
@@ -50,6 +52,7 @@ impl Connection {
             in_flight: 0,
             blocked_until: 0,
             refusals: 0,
+            applied: 0,
             silences: 0,
         }
     }

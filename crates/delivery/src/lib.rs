@@ -22,7 +22,7 @@ pub use crate::{
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
     outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
-    policy::{Class, Intents, OnUnknown, backoff_ms},
+    policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
     time::Now,
     window::PartitionId,

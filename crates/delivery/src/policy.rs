@@ -28,6 +28,18 @@ pub enum OnUnknown {
     Resend,
 }
 
+/// What to do when a look-up after an unknown outcome finds a document that says something else than the posting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExisting {
+    /// Write over it: nothing newer of ours was sent, so what stands there is older.
+    #[default]
+    Overwrite,
+    /// Touch nothing: somebody else may have written it. The posting becomes InDoubt.
+    Verify,
+    /// Leave it as it is: that the document exists is all that is asked for. The posting is Committed.
+    Skip,
+}
+
 /// Which Intents a core asks for (docs/adr/0014).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intents {
@@ -67,6 +79,14 @@ pub(crate) enum Resolution {
 }
 
 impl Class {
+    /// How it is resolved where a repeat of the same request is known to be useless.
+    pub(crate) fn without_key(self) -> Resolution {
+        match self {
+            Self::Keyed { readable: true, .. } | Self::Upsert => Resolution::ReadBack,
+            Self::Keyed { readable: false, .. } | Self::Neither(_) => Resolution::Park,
+        }
+    }
+
     /// How an unknown outcome is resolved when the first attempt was `age_ms` milliseconds ago.
     pub(crate) fn resolve(self, age_ms: u64) -> Resolution {
         match self {

@@ -6,10 +6,15 @@ use crate::{
     connection::ConnectionId,
     lane::LaneKey,
     outcome::{Intent, Outcome, Reason, ResolvedBy, Status},
-    policy::{Class, Resolution},
+    policy::{Class, OnExisting, Resolution},
     time::Now,
     window::PartitionId,
 };
+
+/// Identical failures in a row after which a posting is not simply repeated any more…
+const STUCK_AFTER: u32 = 6;
+/// …if the target has applied so many others meanwhile: then it is not away.
+const STUCK_WHILE: u64 = 3;
 
 /// Names a posting inside one core. A ticket of a posting that is gone is recognised as stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +45,10 @@ pub struct NewPosting {
     pub source_version: i64,
     /// Hash of the request that would be sent.
     pub request_hash: u64,
+    /// How long a write may take to show in a look-up, milliseconds; 0 where it shows at once.
+    pub lag_ms: u64,
+    /// What to do with a document that says something else.
+    pub on_existing: OnExisting,
     /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.
     pub accepted_at: i64,
 }
@@ -100,6 +109,10 @@ pub(crate) struct Posting {
     pub(crate) intent_deadline: i64,
     /// The deadline of the newest request, monotonic milliseconds.
     pub(crate) request_over_at: u64,
+    /// No look before this moment, monotonic milliseconds: the target may still be at it, or not show it yet.
+    pub(crate) look_after: u64,
+    /// Identical failures in a row, and how many postings the connection had applied before the first of them.
+    pub(crate) failures: (u32, u64),
     /// Whether an attempt ended without anyone knowing its effect.
     pub(crate) unknown: bool,
     /// The newest version that was applied to the entity on this route.
@@ -124,10 +137,25 @@ impl Posting {
             shared: false,
             intent_deadline: 0,
             request_over_at: 0,
+            look_after: 0,
+            failures: (0, 0),
             unknown: false,
             last_version: None,
             reason: None,
         }
+    }
+
+    /// Counts a failure that the target itself reported. `applied` is how many postings its connection had applied by now.
+    pub(crate) fn failed(&mut self, reason: &Reason, applied: u64) {
+        let same = reason.status.is_some() && self.reason.as_ref() == Some(reason);
+        let (count, since) = self.failures;
+        self.failures = if same { (count + 1, since) } else { (1, applied) };
+    }
+
+    /// Whether the target seems to have stored a failure: it repeats it word for word, while it applies others.
+    pub(crate) fn is_stuck(&self, applied: u64) -> bool {
+        let (count, since) = self.failures;
+        count >= STUCK_AFTER && applied >= since + STUCK_WHILE
     }
 
     pub(crate) fn lane(&self) -> LaneKey {

@@ -58,6 +58,8 @@ fn ticket() -> Ticket {
         class: Class::Upsert,
         source_version: 1,
         request_hash: 0,
+        lag_ms: 0,
+        on_existing: delivery::OnExisting::Overwrite,
         accepted_at: 0,
     };
     let mut tickets = Vec::new();

@@ -191,6 +191,35 @@ pub struct Lookup {
     pub copies: Option<String>,
     /// Where the body holds what was written.
     pub document: String,
+    /// Whether a write shows at once.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// With `consistency: eventual`: how long a write may take to show, for example `5s`.
+    #[serde(default, deserialize_with = "duration_ms", rename = "lag")]
+    pub lag_ms: u64,
+}
+
+/// Whether a write shows in a look-up at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// At once.
+    #[default]
+    Strong,
+    /// After a while.
+    Eventual,
+}
+
+/// What to do when a look-up after an unknown outcome finds a document that says something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    /// Touch nothing: the posting is in doubt.
+    Verify,
+    /// Write over it.
+    Overwrite,
+    /// Leave it: that it exists is enough.
+    Skip,
 }
 
 /// How a document is written.
@@ -203,6 +232,8 @@ pub struct Write {
     pub ok: Vec<u16>,
     /// Where the body says the document's own id.
     pub id: Option<String>,
+    /// What to do with a document that says something else; absent means `overwrite` for an upsert, else `verify`.
+    pub on_existing: Option<OnExisting>,
 }
 
 /// The definitions that are part of the program.

@@ -1,7 +1,7 @@
 //! One object on one connection: builds requests and reads answers.
 
 use bytes::Bytes;
-use delivery::{Answer, Class, OnUnknown, ReadBack};
+use delivery::{Answer, Class, OnExisting, OnUnknown, ReadBack};
 use event::{ObjectKind, PostingKey};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     classify::{Classifier, json_path},
-    definition::{Auth, Connector, DefinitionError, Lookup, Write},
+    definition::{self, Auth, Connector, Consistency, DefinitionError, Lookup, Write},
     path::JsonPath,
 };
 
@@ -82,6 +82,8 @@ pub struct Endpoint {
     ok: Vec<u16>,
     id: Option<JsonPath>,
     finder: Option<Finder>,
+    lag_ms: u64,
+    on_existing: OnExisting,
     headers: HeaderMap,
     key: Option<HeaderName>,
     event_id: Option<HeaderName>,
@@ -150,6 +152,13 @@ impl Endpoint {
             (ClassChoice::Upsert, _) => Class::Upsert,
             (ClassChoice::Neither, _) => Class::Neither(on_unknown),
         };
+        let lag_ms = lag(definition.lookup.as_ref()).map_err(wrong)?;
+        let on_existing = match (write.on_existing, class) {
+            (Some(definition::OnExisting::Verify), _) => OnExisting::Verify,
+            (Some(definition::OnExisting::Overwrite), _) | (None, Class::Upsert) => OnExisting::Overwrite,
+            (Some(definition::OnExisting::Skip), _) => OnExisting::Skip,
+            (None, _) => OnExisting::Verify,
+        };
         let header =
             |text: &str| HeaderName::try_from(text).map_err(|_| wrong(format!("`{text}` is no header name")));
         let keyed = matches!(class, Class::Keyed { .. });
@@ -159,6 +168,8 @@ impl Endpoint {
             ok: write.ok.clone(),
             id: write.id.as_ref().map(|id| json_path(name, id)).transpose()?,
             finder,
+            lag_ms,
+            on_existing,
             headers: headers(connector, token)?,
             key: connector.key.as_ref().filter(|_| keyed).map(|k| header(&k.name)).transpose()?,
             event_id: connector.event_id.as_ref().map(|h| header(&h.header)).transpose()?,
@@ -170,6 +181,16 @@ impl Endpoint {
     /// What the target can do on this route.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// How long a write may take to show in a look-up, milliseconds.
+    pub fn lag_ms(&self) -> u64 {
+        self.lag_ms
+    }
+
+    /// What to do with a document that says something else than the posting.
+    pub fn on_existing(&self) -> OnExisting {
+        self.on_existing
     }
 
     /// A posting of `body` for the entity that the source calls `reference`.
@@ -294,6 +315,18 @@ fn template(connector: &str, request: &str, base: &str) -> Result<Template, Endp
         return Err(wrong(format!("`{base}` is no URL, write for example https://erp.example.com")));
     }
     Ok(template)
+}
+
+/// A lag stands with `consistency: eventual` and only there.
+fn lag(lookup: Option<&Lookup>) -> Result<u64, String> {
+    match lookup.map(|l| (l.consistency, l.lag_ms)) {
+        None | Some((Consistency::Strong, 0)) => Ok(0),
+        Some((Consistency::Eventual, lag)) if lag > 0 => Ok(lag),
+        Some((Consistency::Eventual, _)) => {
+            Err("a lookup with `consistency: eventual` needs `lag`, for example 5s".into())
+        }
+        Some((Consistency::Strong, _)) => Err("a lookup with `lag` needs `consistency: eventual`".into()),
+    }
 }
 
 fn finder(connector: &str, lookup: &Lookup, base: &str) -> Result<Finder, EndpointError> {

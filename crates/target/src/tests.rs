@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use delivery::{Answer, Class, ErrorClass, OnUnknown, ReadBack, Scope};
+use delivery::{Answer, Class, ErrorClass, OnExisting, OnUnknown, ReadBack, Scope};
 use event::{EventId, ObjectKind, PostingKey, RouteId};
 use http::HeaderMap;
 use sandbox::{Change, Handle, Idempotency, Sandbox};
@@ -252,5 +252,25 @@ async fn an_endless_answer_and_a_redirect_are_not_followed() {
     for what in ["endless", "redirect"] {
         let answer = client().send(&endpoint, &posting(&endpoint, 1, BODY), Duration::from_secs(5)).await;
         assert!(matches!(answer, Answer::Unknown(_)), "{what}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_lag_and_what_to_do_with_another_document_are_read_and_checked() {
+    let yaml = include_str!("../../../connectors/sandbox.yaml");
+    let with = |from: &str, to: &str| {
+        let connector = Connector::parse("sandbox", &yaml.replace(from, to)).unwrap();
+        let base = "http://erp.example";
+        Endpoint::new(&connector, ObjectKind::Payment, base, Some(ClassChoice::Upsert), OnUnknown::Park, None)
+    };
+    let strong = with("", "").unwrap();
+    assert_eq!((strong.lag_ms(), strong.on_existing()), (0, OnExisting::Overwrite));
+    let eventual = with("document: $.data", "document: $.data, consistency: eventual, lag: 5s").unwrap();
+    assert_eq!(eventual.lag_ms(), 5_000);
+    let verify = with("id: $.id}", "id: $.id, on_existing: verify}").unwrap();
+    assert_eq!(verify.on_existing(), OnExisting::Verify);
+    for wrong in ["consistency: eventual", "lag: 5s"] {
+        let error = with("document: $.data", &format!("document: $.data, {wrong}")).unwrap_err();
+        assert!(error.to_string().contains("needs"), "{error}");
     }
 }

@@ -105,6 +105,8 @@ fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, body: &Bytes) -> 
         class: way.endpoint.class(),
         source_version: envelope.source_version,
         request_hash: posting.hash(&way.endpoint),
+        lag_ms: way.endpoint.lag_ms(),
+        on_existing: way.endpoint.on_existing(),
         accepted_at: envelope.received_at / 1_000,
     };
     Ok(Job { new, posting: Arc::new(posting), way: Arc::clone(way), source: Arc::clone(source) })

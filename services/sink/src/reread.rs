@@ -43,7 +43,9 @@ pub(crate) struct Reread {
 
 /// Why nothing will ever be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{topic}/{partition}: records from offset {from} on were left for later and are gone, the topic begins at {low}")]
+#[error(
+    "{topic}/{partition}: records from offset {from} on were left for later and are gone, the topic begins at {low}"
+)]
 pub(crate) struct Gone {
     topic: Arc<str>,
     partition: i32,

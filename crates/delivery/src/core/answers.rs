@@ -7,7 +7,7 @@ use crate::{
     action::{Action, ReadBack},
     connection::{ConnectionId, SILENCES},
     outcome::{Answer, ErrorClass, Reason, ResolvedBy, Scope, Status},
-    policy::{Class, Resolution, backoff_ms},
+    policy::{Class, OnExisting, Resolution, backoff_ms},
     posting::{Stage, Step, Ticket},
     time::Now,
 };
@@ -21,8 +21,11 @@ impl Core {
             Answer::Refused(reason) => self.refused(ticket, reason, now),
             Answer::Again { reason, after_ms, scope } => self.again(ticket, reason, after_ms, scope, now),
             Answer::Unknown(reason) => {
+                let applied = self.connections.get(&id).map_or(0, |c| c.applied);
                 if let Some(posting) = self.posting(ticket) {
                     posting.unknown = true;
+                    posting.look_after = posting.request_over_at + posting.new.lag_ms;
+                    posting.failed(&reason, applied);
                     posting.reason = Some(reason);
                 }
                 self.doubt(ticket, now);
@@ -46,7 +49,10 @@ impl Core {
                     }
                 }
             }
-            _ => (connection.refusals, connection.silences) = (0, 0),
+            _ => {
+                (connection.refusals, connection.silences) = (0, 0);
+                connection.applied += u64::from(matches!(answer, Answer::Applied { .. }));
+            }
         }
     }
 
@@ -114,7 +120,15 @@ impl Core {
     /// Decides by class what to do about an unknown outcome.
     pub(super) fn resolve(&mut self, ticket: Ticket, now: Now) {
         let Some(posting) = self.posting(ticket) else { return };
-        match posting.new.class.resolve(posting.age_ms(now)) {
+        let id = posting.new.connection;
+        let applied = self.connections.get(&id).map_or(0, |c| c.applied);
+        let Some(posting) = self.posting(ticket) else { return };
+        let resolution = match posting.new.class.resolve(posting.age_ms(now)) {
+            // A key under which the target has stored a failure will never yield anything else.
+            Resolution::Resend if posting.is_stuck(applied) => posting.new.class.without_key(),
+            resolution => resolution,
+        };
+        match resolution {
             Resolution::Resend if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
             Resolution::Resend => self.stage(ticket, now),
             Resolution::ReadBack => self.read(ticket, now),
@@ -122,11 +136,16 @@ impl Core {
         }
     }
 
+    /// Looks, as soon as a look can be believed.
     fn read(&mut self, ticket: Ticket, now: Now) {
-        if let Some(posting) = self.posting(ticket) {
-            posting.step = Step::ReadBack;
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.step = Step::ReadBack;
+        let rest = posting.look_after.saturating_sub(now.mono);
+        if rest > 0 {
+            self.wait(ticket, rest, now);
+        } else {
+            self.enqueue_ready(ticket, now);
         }
-        self.enqueue_ready(ticket, now);
     }
 
     pub(super) fn read_back(&mut self, ticket: Ticket, seen: ReadBack, now: Now) {
@@ -135,15 +154,26 @@ impl Core {
             ReadBack::Failed(answer) => self.note_health(id, ticket, answer, now),
             _ => self.note_health(id, ticket, &Answer::Applied { document: None }, now),
         }
+        let applied = self.connections.get(&id).map_or(0, |c| c.applied);
         let Some(posting) = self.posting(ticket) else { return };
-        let overwrites = posting.new.class == Class::Upsert;
+        let on_existing = posting.new.on_existing;
+        let stuck = posting.is_stuck(applied);
         match seen {
             ReadBack::Matches { document } => self.commit(ticket, document, ResolvedBy::ReadBack, now),
             ReadBack::Absent | ReadBack::Differs { .. } if posting.is_stale() => {
                 self.settle(ticket, Status::Superseded, None, now);
             }
             ReadBack::Several => self.settle(ticket, Status::InDoubt, None, now),
-            ReadBack::Differs { .. } if !overwrites => self.settle(ticket, Status::InDoubt, None, now),
+            ReadBack::Differs { document } if on_existing == OnExisting::Skip => {
+                self.commit(ticket, document, ResolvedBy::ReadBack, now);
+            }
+            ReadBack::Differs { .. } if on_existing == OnExisting::Verify => {
+                self.settle(ticket, Status::InDoubt, None, now);
+            }
+            // It would be told the same again, for ever: a person has to see why.
+            ReadBack::Absent | ReadBack::Differs { .. } if stuck => {
+                self.settle(ticket, Status::InDoubt, None, now);
+            }
             // Nothing newer of ours was sent (lane order), so what stands there is older: ours was not applied.
             ReadBack::Absent | ReadBack::Differs { .. } => {
                 posting.unknown = false;

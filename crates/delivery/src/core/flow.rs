@@ -60,6 +60,7 @@ impl Core {
                 posting.step = Step::Resolve;
                 posting.reason = Some(interrupted());
                 let wait = (intent.deadline + skew - now.wall).clamp(0, MAX_FOREIGN_WAIT_MS);
+                posting.look_after = now.mono + wait as u64 + posting.new.lag_ms;
                 self.wait(ticket, wait as u64, now);
             }
         }

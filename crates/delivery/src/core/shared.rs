@@ -61,6 +61,7 @@ impl Core {
         }
         posting.first_attempted(posting.new.accepted_at.min(now.wall), now);
         posting.unknown = true;
+        posting.look_after = now.mono + posting.new.lag_ms;
         posting.reason = Some(super::flow::interrupted());
         true
     }

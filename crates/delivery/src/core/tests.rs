@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod limits;
+mod looking;
 mod ownership;
 mod path;
 mod records;

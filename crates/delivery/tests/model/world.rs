@@ -7,8 +7,8 @@ mod progress;
 use std::collections::HashMap;
 
 use delivery::{
-    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, NewPosting, Now, PartitionId,
-    ReadBack, Ticket,
+    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, NewPosting, Now, OnExisting,
+    PartitionId, ReadBack, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -339,6 +339,11 @@ fn posting(request: Request, accepted_at: i64) -> NewPosting {
         class: ROUTES[request.route],
         source_version: request.version,
         request_hash: request.event as u64,
+        lag_ms: 0,
+        on_existing: match ROUTES[request.route] {
+            delivery::Class::Keyed { .. } => OnExisting::Verify,
+            _ => OnExisting::Overwrite,
+        },
         accepted_at,
     }
 }

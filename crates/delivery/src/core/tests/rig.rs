@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     Action, Answer, Class, ConnectionId, ConnectionLimits, Core, CoreOptions, ErrorClass, Gauges, Input,
-    Intent, Intents, NewPosting, Now, OnUnknown, PartitionId, Prior, ReadBack, Reason, Scope, Status, Ticket,
+    Intent, Intents, NewPosting, Now, OnExisting, OnUnknown, PartitionId, Prior, ReadBack, Reason, Scope,
+    Status, Ticket,
 };
 
 pub(super) const EPOCH: u64 = 9;
@@ -118,6 +119,11 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
         class,
         source_version: version,
         request_hash: event as u64,
+        lag_ms: 0,
+        on_existing: match class {
+            Class::Keyed { .. } => OnExisting::Verify,
+            _ => OnExisting::Overwrite,
+        },
         accepted_at: 1_000_000,
     }
 }
