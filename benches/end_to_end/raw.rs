@@ -50,6 +50,7 @@ async fn deliver(args: RawArgs) -> anyhow::Result<()> {
         topics: vec![args.topic],
         commit_every: Duration::from_secs(1),
         drain: Duration::from_secs(1),
+        changelog: None,
     };
     let (events, mut inbox) = mpsc::channel(IN_FLIGHT);
     let member = Member::join(&Settings::new(args.bootstrap), group, move |event| {

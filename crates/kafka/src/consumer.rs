@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, TopicPartitionList,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
@@ -41,6 +41,9 @@ pub struct GroupOptions {
     pub commit_every: Duration,
     /// How long the group waits for what is in flight when it takes a partition away.
     pub drain: Duration,
+    /// Names the topic that keeps what was done with a topic's records, partition by partition, if there is one. Where it
+    /// is not empty, the group must have an offset, or nothing may be missing at the beginning.
+    pub changelog: Option<fn(&str) -> String>,
 }
 
 /// A partition that was given to this member.
@@ -103,7 +106,7 @@ enum Command {
     Leave,
 }
 
-/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called.
+/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called, or when it is dropped.
 pub struct Member {
     commands: mpsc::Sender<Command>,
     outstanding: Arc<AtomicUsize>,
@@ -127,6 +130,7 @@ impl Member {
             assignments: Mutex::new(Assignments::default()),
             inbox: Mutex::new(inbox),
             drain: options.drain,
+            changelog: options.changelog,
         };
         let consumer: BaseConsumer<Context> =
             BaseConsumer::from_config_and_context(&config, context).map_err(SettingsError::Client)?;
@@ -184,6 +188,7 @@ pub(crate) struct Context {
     pub(crate) assignments: Mutex<Assignments>,
     inbox: Mutex<mpsc::Receiver<Command>>,
     drain: Duration,
+    pub(crate) changelog: Option<fn(&str) -> String>,
 }
 
 impl ClientContext for Context {
@@ -213,30 +218,6 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
-    /// Puts explicit offsets into the assignment: the committed one, or the beginning of a partition never read. Without
-    /// this, `auto.offset.reset` would decide, and it must not: a committed offset that is gone has to stop us.
-    fn set_starts(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        if list.count() == 0 {
-            return;
-        }
-        let committed = loop {
-            match consumer.committed_offsets(list.clone(), ASK) {
-                Ok(committed) => break committed,
-                Err(error) => warn!(%error, "committed offsets cannot be read, asking again"),
-            }
-        };
-        for mut element in list.elements() {
-            let found = committed.find_partition(element.topic(), element.partition()).map(|e| e.offset());
-            let start = match found {
-                Some(Offset::Offset(offset)) => offset,
-                _ => beginning(consumer, element.topic(), element.partition()),
-            };
-            if let Err(error) = element.set_offset(Offset::Offset(start)) {
-                (self.report)(GroupEvent::Failed(format!("a start offset cannot be set: {error}")));
-            }
-        }
-    }
-
     fn take_over(&self, list: &TopicPartitionList) {
         let mut assignments = self.assignments.lock();
         let assigned: Vec<Assigned> = list
@@ -277,7 +258,13 @@ impl Context {
     pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
         let inbox = self.inbox.lock();
         let mut leave = false;
-        while let Ok(command) = inbox.try_recv() {
+        loop {
+            let command = match inbox.try_recv() {
+                Ok(command) => command,
+                Err(mpsc::TryRecvError::Empty) => break,
+                // Nobody holds the member any more: whoever did has failed, and someone else must get its partitions.
+                Err(mpsc::TryRecvError::Disconnected) => return true,
+            };
             let result = match command {
                 Command::Pause(id) => self.with_list(id, |list| consumer.pause(list)),
                 Command::Resume(id) => self.with_list(id, |list| consumer.resume(list)),
@@ -331,17 +318,6 @@ impl Context {
                 debug!(%error, "offsets are committed after the rebalance");
             }
             Err(error) => warn!(%error, "offsets were not committed"),
-        }
-    }
-}
-
-fn beginning(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> i64 {
-    loop {
-        match consumer.fetch_watermarks(topic, partition, ASK) {
-            Ok((low, _)) => return low,
-            Err(error) => {
-                warn!(%error, topic, partition, "start of the partition is not known, asking again")
-            }
         }
     }
 }

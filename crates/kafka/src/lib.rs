@@ -15,6 +15,7 @@ mod producer;
 mod ranges;
 mod reader;
 mod settings;
+mod starts;
 
 pub use assignment::AssignmentId;
 pub use consumer::{Assigned, Fetched, GroupEvent, GroupOptions, Member};

@@ -204,6 +204,7 @@ impl Service {
             drain: options.drain,
         };
         let report = outbound.clone();
+            changelog: Some(topics::names::ledger),
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
             report.send(Message::Group(event)).ok();
         })?);
