@@ -2,7 +2,7 @@
 
 use delivery::{Gauges, Status};
 use event::TenantId;
-use telemetry::{HistogramVec, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
+use telemetry::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
 
 /// Counters and gauges of the sink; names begin with `counterfoil_sink_`.
 pub(crate) struct SinkMetrics {
@@ -15,6 +15,7 @@ pub(crate) struct SinkMetrics {
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
     restored: IntCounterVec,
+    refused_intents: IntCounterVec,
 }
 
 impl SinkMetrics {
@@ -55,7 +56,17 @@ impl SinkMetrics {
                 "changelog records applied on assignment",
                 &["topic"],
             )?,
+            refused_intents: metrics.counters(
+                "refused_intents_total",
+                "Intents that the local ledger did not take: nothing was sent",
+                &[],
+            )?,
         })
+    }
+
+    /// Counts Intents that the local ledger did not take.
+    pub(crate) fn refused_intents(&self) -> IntCounter {
+        self.refused_intents.with_label_values(&[] as &[&str])
     }
 
     pub(crate) fn settled(&self, tenant: &TenantId, route: &str, status: Status, seconds: f64) {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
 use delivery::{Core, CoreOptions};
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
-use ledger::{Ledger, LedgerError, Opened};
+use ledger::{Ledger, LedgerError, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions};
 use telemetry::{Metrics, MetricsError};
@@ -170,8 +170,11 @@ impl Service {
         // least of all the brokers' threads.
         #[allow(clippy::disallowed_methods)]
         let (outbound, inbox) = unbounded_channel();
-        let report = outbound.clone();
+        let (report, refused) = (outbound.clone(), self.metrics.refused_intents());
         let (ledger, opened) = Ledger::open(&options.ledger, move |written| {
+            if let Written::IntentsFailed(tickets) = &written {
+                refused.inc_by(tickets.len() as u64);
+            }
             report.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
         })?;
         if let Opened::SetAside(path) = opened {
@@ -201,9 +204,9 @@ impl Service {
             topics,
             commit_every: options.commit_every,
             drain: options.drain,
+            changelog: Some(topics::names::ledger),
         };
         let report = outbound.clone();
-            changelog: Some(topics::names::ledger),
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
             report.send(Message::Group(event)).ok();
         })?);
@@ -271,7 +274,8 @@ impl Service {
         }
     }
 
-    /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions.
+    /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions, and each tenant a
+    /// dead-letter topic.
     async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<String>>, StartError> {
         loop {
             let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
