@@ -24,6 +24,7 @@ use crate::{
     Settings, SettingsError,
     assignment::{AssignmentId, Assignments},
     context,
+    label::Label,
     poll_loop::PollLoop,
 };
 
@@ -66,8 +67,8 @@ pub struct Fetched {
     pub id: AssignmentId,
     /// Its offset.
     pub offset: i64,
-    /// Its key; empty if it has none.
-    pub key: Bytes,
+    /// Its key, with its headers.
+    pub key: Label,
     /// Its value; none is a tombstone.
     pub value: Option<Bytes>,
 }

@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::{
     Fetched, GroupEvent, GroupOptions,
     consumer::{ASK, Context},
+    label::Label,
     reader::is_passing,
 };
 
@@ -97,7 +98,7 @@ impl PollLoop {
         Some(Fetched {
             id,
             offset: message.offset(),
-            key: message.key().map_or_else(Bytes::new, Bytes::copy_from_slice),
+            key: Label::of(message),
             value: message.payload().map(Bytes::copy_from_slice),
         })
     }

@@ -86,7 +86,8 @@ async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
     let sink = world.sink().await;
     // The sandbox wants a number as source version; a negative one is refused with 400.
     let (_, key, value) = world.payment("PAY-BAD", -1);
-    world.publish(ObjectKind::Payment, &key, &value).await;
+    let headers: [(&str, &[u8]); 3] = [("trace", b"\xff\x00"), ("CF-Code", b"none of ours"), ("trace", b"2")];
+    world.publish_with(ObjectKind::Payment, &key, Some(&value), &headers).await;
     world.pay("PAY-GOOD", 1).await;
     let outcomes = world.settled(2).await;
     sink.stop().await;
@@ -99,6 +100,10 @@ async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
     assert_eq!(letters[0].key.as_deref(), Some(&key[..]));
     assert_eq!(header(&letters[0], "cf-code").as_deref(), Some("SNK-0001"));
     assert_eq!(header(&letters[0], "cf-route").as_deref(), Some("payments"));
+    let originals = &letters[0].headers[letters[0].headers.len() - 3..];
+    let originals: Vec<(&str, &[u8])> = originals.iter().map(|(n, v)| (n.as_str(), &v[..])).collect();
+    let told_apart: (&str, &[u8]) = ("cf-original-CF-Code", b"none of ours");
+    assert_eq!(originals, [headers[0], told_apart, headers[2]]);
 }
 
 /// Code, key and value of a record.
@@ -121,7 +126,9 @@ async fn unreadable_records_are_dead_letters_and_the_partition_goes_on() {
         ("SNK-0013", &foreign_key, Some(&foreign)),
     ];
     for (_, key, value) in &poison {
-        world.publish_with(ObjectKind::Payment, key, *value, &[]).await;
+        world
+            .publish_with(ObjectKind::Payment, key, *value, &[("by", b"somebody"), ("cf-code", b"none")])
+            .await;
     }
     world.pay("PAY-1", 1).await;
     let sink = world.sink().await;
@@ -144,6 +151,8 @@ async fn unreadable_records_are_dead_letters_and_the_partition_goes_on() {
         assert_eq!(header(letter, "cf-tombstone").is_some(), value.is_none(), "{code}");
         assert_eq!(header(letter, "cf-tenant").is_some(), *code != "SNK-0013", "{code}");
         assert!(header(letter, "cf-origin-offset").is_some());
+        assert_eq!(header(letter, "by").as_deref(), Some("somebody"), "{code}");
+        assert_eq!(letter.headers.iter().filter(|(name, _)| name == "cf-code").count(), 1, "{code}");
     }
     assert_eq!(header(&unattributed[0], "cf-code").as_deref(), Some("SNK-0013"));
     assert_eq!(world.totals().documents, 1);
