@@ -107,7 +107,8 @@ enum Command {
     Leave,
 }
 
-/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called, or when it is dropped.
+/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called. Dropped without that, it leaves
+/// after a session time-out: as if it had died, since what its holder had under way may still be.
 pub struct Member {
     commands: mpsc::Sender<Command>,
     outstanding: Arc<AtomicUsize>,
@@ -124,7 +125,7 @@ impl Member {
         options: GroupOptions,
         report: impl Fn(GroupEvent) + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
-        let config = settings.consumer_config(&options.group)?;
+        let (config, session) = (settings.consumer_config(&options.group)?, settings.session_timeout());
         let (commands, inbox) = mpsc::channel();
         let context = Context {
             report: Box::new(report),
@@ -141,7 +142,7 @@ impl Member {
         let count = Arc::clone(&outstanding);
         let thread = std::thread::Builder::new()
             .name("kafka-member".into())
-            .spawn(move || PollLoop { consumer, options, outstanding: count }.run())
+            .spawn(move || PollLoop { consumer, options, outstanding: count, session }.run())
             .map_err(|e| SettingsError::Client(KafkaError::ClientCreation(e.to_string())))?;
         Ok(Self { commands, outstanding, thread: Mutex::new(Some(thread)) })
     }
@@ -182,6 +183,15 @@ impl Member {
             warn!("the consumer's thread is gone");
         }
     }
+}
+
+/// What a member's holder wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    GoOn,
+    Leave,
+    /// Nobody holds it any more: whoever did has failed, and someone else must get its partitions.
+    Abandoned,
 }
 
 pub(crate) struct Context {
@@ -255,16 +265,16 @@ impl Context {
         info!(partitions = ids.len(), lost, "partitions revoked");
     }
 
-    /// Carries out the commands that wait. Returns whether one of them was to leave.
-    pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
+    /// Carries out the commands that wait.
+    pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> Told {
         let inbox = self.inbox.lock();
-        let mut leave = false;
+        let mut told = Told::GoOn;
         loop {
             let command = match inbox.try_recv() {
                 Ok(command) => command,
                 Err(mpsc::TryRecvError::Empty) => break,
-                // Nobody holds the member any more: whoever did has failed, and someone else must get its partitions.
-                Err(mpsc::TryRecvError::Disconnected) => return true,
+                Err(mpsc::TryRecvError::Disconnected) if told == Told::GoOn => return Told::Abandoned,
+                Err(mpsc::TryRecvError::Disconnected) => break,
             };
             let result = match command {
                 Command::Pause(id) => self.with_list(id, |list| consumer.pause(list)),
@@ -274,7 +284,7 @@ impl Context {
                     Ok(())
                 }
                 Command::Leave => {
-                    leave = true;
+                    told = Told::Leave;
                     Ok(())
                 }
             };
@@ -284,7 +294,7 @@ impl Context {
                 )));
             }
         }
-        leave
+        told
     }
 
     fn with_list(

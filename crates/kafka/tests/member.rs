@@ -100,8 +100,10 @@ async fn a_member_that_nobody_holds_leaves() {
     let settings = broker.settings();
     let (member, events) = join(&settings, "dropped");
     assigned(&events);
+    let dropped = Instant::now();
     drop(member);
     let (member, events) = join(&settings, "dropped");
     assigned(&events);
+    assert!(dropped.elapsed() >= settings.session_timeout(), "what its holder had under way has time to end");
     member.leave();
 }
