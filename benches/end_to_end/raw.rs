@@ -50,6 +50,7 @@ async fn deliver(args: RawArgs) -> anyhow::Result<()> {
         topics: vec![args.topic],
         commit_every: Duration::from_secs(1),
         drain: Duration::from_secs(1),
+        changelog: None,
     };
     let (events, mut inbox) = mpsc::channel(IN_FLIGHT);
     let member = Member::join(&Settings::new(args.bootstrap), group, move |event| {
@@ -133,10 +134,10 @@ impl Shared {
 
 impl State {
     fn offer(&mut self, record: Fetched) {
-        match self.lanes.get_mut(&record.key) {
+        match self.lanes.get_mut(&record.key.key) {
             Some(lane) => lane.push_back(record),
             None => {
-                self.lanes.insert(record.key.clone(), VecDeque::new());
+                self.lanes.insert(record.key.key.clone(), VecDeque::new());
                 self.ready.push_back(record);
             }
         }
@@ -146,9 +147,9 @@ impl State {
         if let Some(prefix) = self.prefixes.get_mut(&record.id) {
             prefix.done(record.offset);
         }
-        match self.lanes.get_mut(&record.key).and_then(VecDeque::pop_front) {
+        match self.lanes.get_mut(&record.key.key).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
-            None => drop(self.lanes.remove(&record.key)),
+            None => drop(self.lanes.remove(&record.key.key)),
         }
     }
 }

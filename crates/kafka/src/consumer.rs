@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, TopicPartitionList,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
@@ -24,6 +24,7 @@ use crate::{
     Settings, SettingsError,
     assignment::{AssignmentId, Assignments},
     context,
+    label::Label,
     poll_loop::PollLoop,
 };
 
@@ -41,6 +42,9 @@ pub struct GroupOptions {
     pub commit_every: Duration,
     /// How long the group waits for what is in flight when it takes a partition away.
     pub drain: Duration,
+    /// Names the topic that keeps what was done with a topic's records, partition by partition, if there is one. Where it
+    /// is not empty, the group must have an offset, or nothing may be missing at the beginning.
+    pub changelog: Option<fn(&str) -> String>,
 }
 
 /// A partition that was given to this member.
@@ -63,8 +67,8 @@ pub struct Fetched {
     pub id: AssignmentId,
     /// Its offset.
     pub offset: i64,
-    /// Its key; empty if it has none.
-    pub key: Bytes,
+    /// Its key, with its headers.
+    pub key: Label,
     /// Its value; none is a tombstone.
     pub value: Option<Bytes>,
 }
@@ -103,7 +107,8 @@ enum Command {
     Leave,
 }
 
-/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called.
+/// A handle to the member's thread. It leaves the group when [`Member::leave`] is called. Dropped without that, it leaves
+/// after a session time-out: as if it had died, since what its holder had under way may still be.
 pub struct Member {
     commands: mpsc::Sender<Command>,
     outstanding: Arc<AtomicUsize>,
@@ -120,13 +125,14 @@ impl Member {
         options: GroupOptions,
         report: impl Fn(GroupEvent) + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
-        let config = settings.consumer_config(&options.group)?;
+        let (config, session) = (settings.consumer_config(&options.group)?, settings.session_timeout());
         let (commands, inbox) = mpsc::channel();
         let context = Context {
             report: Box::new(report),
             assignments: Mutex::new(Assignments::default()),
             inbox: Mutex::new(inbox),
             drain: options.drain,
+            changelog: options.changelog,
         };
         let consumer: BaseConsumer<Context> =
             BaseConsumer::from_config_and_context(&config, context).map_err(SettingsError::Client)?;
@@ -136,7 +142,7 @@ impl Member {
         let count = Arc::clone(&outstanding);
         let thread = std::thread::Builder::new()
             .name("kafka-member".into())
-            .spawn(move || PollLoop { consumer, options, outstanding: count }.run())
+            .spawn(move || PollLoop { consumer, options, outstanding: count, session }.run())
             .map_err(|e| SettingsError::Client(KafkaError::ClientCreation(e.to_string())))?;
         Ok(Self { commands, outstanding, thread: Mutex::new(Some(thread)) })
     }
@@ -179,11 +185,21 @@ impl Member {
     }
 }
 
+/// What a member's holder wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    GoOn,
+    Leave,
+    /// Nobody holds it any more: whoever did has failed, and someone else must get its partitions.
+    Abandoned,
+}
+
 pub(crate) struct Context {
     pub(crate) report: Box<dyn Fn(GroupEvent) + Send + Sync>,
     pub(crate) assignments: Mutex<Assignments>,
     inbox: Mutex<mpsc::Receiver<Command>>,
     drain: Duration,
+    pub(crate) changelog: Option<fn(&str) -> String>,
 }
 
 impl ClientContext for Context {
@@ -213,30 +229,6 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
-    /// Puts explicit offsets into the assignment: the committed one, or the beginning of a partition never read. Without
-    /// this, `auto.offset.reset` would decide, and it must not: a committed offset that is gone has to stop us.
-    fn set_starts(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        if list.count() == 0 {
-            return;
-        }
-        let committed = loop {
-            match consumer.committed_offsets(list.clone(), ASK) {
-                Ok(committed) => break committed,
-                Err(error) => warn!(%error, "committed offsets cannot be read, asking again"),
-            }
-        };
-        for mut element in list.elements() {
-            let found = committed.find_partition(element.topic(), element.partition()).map(|e| e.offset());
-            let start = match found {
-                Some(Offset::Offset(offset)) => offset,
-                _ => beginning(consumer, element.topic(), element.partition()),
-            };
-            if let Err(error) = element.set_offset(Offset::Offset(start)) {
-                (self.report)(GroupEvent::Failed(format!("a start offset cannot be set: {error}")));
-            }
-        }
-    }
-
     fn take_over(&self, list: &TopicPartitionList) {
         let mut assignments = self.assignments.lock();
         let assigned: Vec<Assigned> = list
@@ -273,11 +265,17 @@ impl Context {
         info!(partitions = ids.len(), lost, "partitions revoked");
     }
 
-    /// Carries out the commands that wait. Returns whether one of them was to leave.
-    pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> bool {
+    /// Carries out the commands that wait.
+    pub(crate) fn obey(&self, consumer: &BaseConsumer<Self>) -> Told {
         let inbox = self.inbox.lock();
-        let mut leave = false;
-        while let Ok(command) = inbox.try_recv() {
+        let mut told = Told::GoOn;
+        loop {
+            let command = match inbox.try_recv() {
+                Ok(command) => command,
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) if told == Told::GoOn => return Told::Abandoned,
+                Err(mpsc::TryRecvError::Disconnected) => break,
+            };
             let result = match command {
                 Command::Pause(id) => self.with_list(id, |list| consumer.pause(list)),
                 Command::Resume(id) => self.with_list(id, |list| consumer.resume(list)),
@@ -286,7 +284,7 @@ impl Context {
                     Ok(())
                 }
                 Command::Leave => {
-                    leave = true;
+                    told = Told::Leave;
                     Ok(())
                 }
             };
@@ -296,7 +294,7 @@ impl Context {
                 )));
             }
         }
-        leave
+        told
     }
 
     fn with_list(
@@ -331,17 +329,6 @@ impl Context {
                 debug!(%error, "offsets are committed after the rebalance");
             }
             Err(error) => warn!(%error, "offsets were not committed"),
-        }
-    }
-}
-
-fn beginning(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> i64 {
-    loop {
-        match consumer.fetch_watermarks(topic, partition, ASK) {
-            Ok((low, _)) => return low,
-            Err(error) => {
-                warn!(%error, topic, partition, "start of the partition is not known, asking again")
-            }
         }
     }
 }

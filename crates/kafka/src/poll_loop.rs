@@ -18,7 +18,8 @@ use tracing::warn;
 
 use crate::{
     Fetched, GroupEvent, GroupOptions,
-    consumer::{ASK, Context},
+    consumer::{ASK, Context, Told},
+    label::Label,
     reader::is_passing,
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct PollLoop {
     pub(crate) consumer: BaseConsumer<Context>,
     pub(crate) options: GroupOptions,
     pub(crate) outstanding: Arc<AtomicUsize>,
+    /// The group's session time-out.
+    pub(crate) session: Duration,
 }
 
 impl PollLoop {
@@ -41,7 +44,12 @@ impl PollLoop {
         let mut last_commit = Instant::now();
         let mut seen = 0;
         loop {
-            let leave = self.consumer.context().obey(&self.consumer);
+            let told = self.consumer.context().obey(&self.consumer);
+            if told == Told::Abandoned {
+                warn!("the consumer was given up, it leaves its group after a session time-out");
+                std::thread::sleep(self.session);
+            }
+            let leave = told != Told::GoOn;
             let assignments = self.consumer.context().assignments.lock().generation();
             // A new assignment has no lease before its first commit is confirmed.
             if leave || assignments != seen || last_commit.elapsed() >= self.options.commit_every {
@@ -97,7 +105,7 @@ impl PollLoop {
         Some(Fetched {
             id,
             offset: message.offset(),
-            key: message.key().map_or_else(Bytes::new, Bytes::copy_from_slice),
+            key: Label::of(message),
             value: message.payload().map(Bytes::copy_from_slice),
         })
     }

@@ -7,10 +7,11 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
+    message::BorrowedMessage,
 };
 
 use crate::{
-    ReadError, Settings, SettingsError, context::LogContext, patience::patiently, reader::is_passing,
+    Label, ReadError, Settings, SettingsError, context::LogContext, patience::patiently, reader::is_passing,
 };
 
 /// How long a question to the brokers may take.
@@ -38,6 +39,14 @@ pub struct RangeRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; none is a tombstone.
     pub value: Option<&'a [u8]>,
+    message: &'a BorrowedMessage<'a>,
+}
+
+impl RangeRecord<'_> {
+    /// Its key with the headers that came with it, copied.
+    pub fn label(&self) -> Label {
+        Label::of(self.message)
+    }
 }
 
 /// What [`RangeReader::read`] meets.
@@ -134,6 +143,7 @@ impl RangeReader {
                         offset: message.offset(),
                         key: message.key(),
                         value: message.payload(),
+                        message: &message,
                     };
                     let end = ranges[index].end;
                     if record.offset < end && !visit(index, Met::Record(record)) {

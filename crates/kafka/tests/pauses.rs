@@ -48,6 +48,7 @@ async fn run(settings: Settings) {
         topics: vec!["cf.pauses".into()],
         commit_every: Duration::from_millis(500),
         drain: Duration::from_millis(100),
+        changelog: None,
     };
     let member =
         Member::join(&settings, options, move |event| report.send(event).unwrap_or_default()).unwrap();

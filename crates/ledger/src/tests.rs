@@ -64,7 +64,7 @@ fn ticket() -> Ticket {
     };
     let mut tickets = Vec::new();
     assert!(core.admit(PartitionId(0), 0, &[new], &mut tickets));
-    tickets[0]
+    tickets[0].unwrap()
 }
 
 fn stored(n: u128, entry: Entry) -> Stored {

@@ -11,7 +11,9 @@
 //! | `instant_from_unix(value)` | the same from seconds since 1970 |
 //! | `date_from_unix(value)` | the UTC date `YYYY-MM-DD` of it |
 //! | `micros(value)` | microseconds since 1970, from RFC 3339 with any offset |
+//! | `digest(value)` | SHA-256 of the value's JSON with sorted keys, in hex: an identity for a body that carries none |
 
+use sha2::{Digest as _, Sha256};
 use vrl::compiler::prelude::*;
 
 use crate::{money, time};
@@ -54,7 +56,7 @@ const DIGITS: Parameter =
 
 type Convert = fn(&Value, &[Value]) -> Option<Value>;
 
-static OURS: [NullSafe; 6] = [
+static OURS: [NullSafe; 7] = [
     NullSafe::new("money", &[VALUE, CURRENCY], |value, rest| {
         let text = value.to_str_lossy().filter(|t| money::is_decimal(t))?.into_owned();
         amount(text, rest.first()?)
@@ -78,6 +80,10 @@ static OURS: [NullSafe; 6] = [
     }),
     NullSafe::new("micros", &[VALUE], |value, _| {
         Some(time::parse(&value.to_str_lossy()?)?.timestamp_micros().into())
+    }),
+    // Do not change: event ids depend on it. VRL's objects are sorted by key.
+    NullSafe::new("digest", &[VALUE], |value, _| {
+        Some(hex::encode(Sha256::digest(serde_json::to_vec(value).ok()?)).into())
     }),
 ];
 

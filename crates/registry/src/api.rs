@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -32,6 +32,8 @@ const MAX_BODY: usize = 1 << 20;
 pub(crate) struct Shared {
     pub(crate) store: Arc<Mutex<Store>>,
     pub(crate) available: Arc<AtomicBool>,
+    /// Requests answered with 503.
+    pub(crate) refused: Arc<AtomicU64>,
 }
 
 impl Shared {
@@ -73,6 +75,7 @@ async fn refuse_while_unavailable(State(state): State<Shared>, request: Request,
     if state.available.load(Ordering::SeqCst) {
         next.run(request).await
     } else {
+        state.refused.fetch_add(1, Ordering::SeqCst);
         ApiError::Unavailable.into_response()
     }
 }

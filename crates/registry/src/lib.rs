@@ -41,6 +41,7 @@ impl EmbeddedRegistry {
         let state = api::Shared {
             store: Arc::new(Mutex::new(Store::default())),
             available: Arc::new(AtomicBool::new(true)),
+            refused: Arc::default(),
         };
         let router = api::router(state.clone());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -68,6 +69,11 @@ impl EmbeddedRegistry {
     /// Makes it answer 503 to everything, and back. For tests of what depends on a registry.
     pub fn set_available(&self, available: bool) {
         self.state.available.store(available, Ordering::SeqCst);
+    }
+
+    /// How many requests it has answered with 503.
+    pub fn refused(&self) -> u64 {
+        self.state.refused.load(Ordering::SeqCst)
     }
 
     /// Stops it: answers what it was asked, then ends.

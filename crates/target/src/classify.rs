@@ -71,9 +71,12 @@ pub(crate) fn json_path(connector: &str, text: &str) -> Result<JsonPath, Definit
     })
 }
 
-/// An answer that no rule lists: a client error is final, everything else may have been applied.
+/// An answer that no rule lists: refused credentials are no event's fault, any other client error is final, and everything
+/// else may have been applied.
 fn unlisted(status: u16) -> (ErrorClass, RuleOutcome, Option<&'static str>) {
     match status {
+        401 => (ErrorClass::AuthExpired, RuleOutcome::NotApplied, None),
+        403 => (ErrorClass::AuthDenied, RuleOutcome::NotApplied, None),
         408 | 425 => (ErrorClass::Transient, RuleOutcome::Unknown, None),
         429 => (ErrorClass::Throttled, RuleOutcome::NotApplied, Some("header.Retry-After")),
         400..=499 => (ErrorClass::Unsupported, RuleOutcome::NotApplied, None),

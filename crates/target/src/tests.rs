@@ -144,6 +144,24 @@ fn every_answer_of_the_sandbox_has_its_meaning() {
     }
 }
 
+/// A token that has expired must not flood the dead-letter topic, whether or not the connector's author thought of it.
+#[test]
+fn refused_credentials_hold_the_connection_without_a_rule() {
+    let rules = include_str!("../../../connectors/sandbox.yaml").lines();
+    let without: Vec<&str> = rules.filter(|line| !line.contains("class: auth_")).collect();
+    let connector = Connector::parse("sandbox", &without.join("\n")).unwrap();
+    let base = "http://erp.example";
+    let endpoint = Endpoint::new(&connector, ObjectKind::Payment, base, None, OnUnknown::Park, None).unwrap();
+    for (status, class) in [(401, ErrorClass::AuthExpired), (403, ErrorClass::AuthDenied)] {
+        match endpoint.answered(status, &HeaderMap::new(), b"no") {
+            Answer::Again { reason, scope: Scope::Connection, .. } => {
+                assert_eq!((reason.class, &*reason.code), (class, "SNK-0006"));
+            }
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn retry_after_is_read_and_capped_and_messages_are_shortened() {
     let endpoint = endpoint("http://erp.example", ClassChoice::Upsert);

@@ -216,7 +216,7 @@ impl Intake {
     /// Publishes all events and waits for every acknowledgement.
     ///
     /// # Errors
-    /// [`codes::BROKER_UNAVAILABLE`] with what became of each event, or [`codes::RECORD_TOO_LARGE`].
+    /// [`codes::BROKER_UNAVAILABLE`], [`codes::BROKER_REFUSES`] or [`codes::RECORD_TOO_LARGE`], with what became of each event.
     pub async fn publish(&self, tenant: &TenantId, events: Vec<Ready>) -> Result<Vec<Accepted>, Problem> {
         let start = Instant::now();
         // One after the other into the queue, for order; then all waits together.
@@ -267,9 +267,7 @@ impl Intake {
                 Err(error) => {
                     let cause: &dyn std::error::Error = &*error.source;
                     tracing::warn!(%tenant, event_id = event.event_id, code = error.code, cause, "event not acknowledged");
-                    if error.kind == PublishErrorKind::TooLarge {
-                        worst = error.kind;
-                    }
+                    worst = worst.max(error.kind);
                     Some(error.code)
                 }
             };
@@ -284,11 +282,19 @@ impl Intake {
         let detail = |advice: &str| {
             Cow::from(format!("{failed} of {} events were not acknowledged; {advice}", results.len()))
         };
-        let problem = if worst == PublishErrorKind::TooLarge {
-            Problem::new(codes::RECORD_TOO_LARGE, detail("at least one is too large for its topic"))
-        } else {
-            let advice = "send the whole request again: event ids are deterministic, a resend does no harm";
-            Problem::new(codes::BROKER_UNAVAILABLE, detail(advice)).retry_after(RETRY_LATER)
+        let problem = match worst {
+            PublishErrorKind::TooLarge => {
+                Problem::new(codes::RECORD_TOO_LARGE, detail("at least one is too large for its topic"))
+            }
+            PublishErrorKind::Refused => {
+                let advice = "at least one is refused until the topic or its permissions are changed";
+                Problem::new(codes::BROKER_REFUSES, detail(advice))
+            }
+            PublishErrorKind::Retriable => {
+                let advice =
+                    "send the whole request again: event ids are deterministic, a resend does no harm";
+                Problem::new(codes::BROKER_UNAVAILABLE, detail(advice)).retry_after(RETRY_LATER)
+            }
         };
         problem.results(results)
     }

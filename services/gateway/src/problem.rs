@@ -58,6 +58,8 @@ pub mod codes {
         NOT_OPEN = "GTW-0012" SERVICE_UNAVAILABLE "the topic or the schema of the event is not ready";
         /// The encoded event is larger than its topic allows.
         RECORD_TOO_LARGE = "GTW-0013" PAYLOAD_TOO_LARGE "the event is larger than its topic allows";
+        /// The brokers refuse the event until somebody changes the topic or its permissions.
+        BROKER_REFUSES = "GTW-0014" INSUFFICIENT_STORAGE "the brokers refuse the event";
         /// No such tenant, connection, or webhook on it.
         NO_WEBHOOK = "GTW-0020" NOT_FOUND "there is no such webhook";
         /// The webhook's signature is missing or wrong.
@@ -206,7 +208,8 @@ impl Problem {
         let mut answer = (self.0.code.status, body).into_response();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.0.code.status == StatusCode::UNAUTHORIZED {
+        // A webhook has no key to ask for: its 401 is about the signature.
+        if self.0.code == codes::UNAUTHENTICATED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.0.retry_after {

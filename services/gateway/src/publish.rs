@@ -33,15 +33,16 @@ pub struct PublishError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What can be done about a record that was not acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What can be done about a record that was not acknowledged. Of several of one request, the last kind is told: until that
+/// is seen to, the others need not be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PublishErrorKind {
     /// Send it again later.
     Retriable,
-    /// Make it smaller.
-    TooLarge,
     /// Nothing, until a person has changed the topic or its permissions.
     Refused,
+    /// Make it smaller.
+    TooLarge,
 }
 
 /// An acknowledgement to come.

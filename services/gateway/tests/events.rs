@@ -44,6 +44,28 @@ async fn one_event_is_answered_with_its_place_and_a_resend_is_the_same_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_id_and_version_events_of_one_instant_are_told_apart_by_what_they_say() {
+    let world = World::start().await;
+    let event = |name: &str| {
+        let mut event = customer("C-1", 1);
+        event.as_object_mut().unwrap().remove("source_version");
+        event["data"]["name"] = json!(name);
+        event
+    };
+    let answer = world.gateway.send(&json!([event("Ada"), event("Ada Lovelace"), event("Ada")])).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let ids: Vec<_> = accepted(&answer.body).iter().map(|item| item["event_id"].clone()).collect();
+    assert_ne!(ids[0], ids[1], "neither is a resend of the other");
+    assert_eq!(ids[0], ids[2], "the same again is the same event");
+    // Where the source gives a version, that alone decides.
+    let mut other = customer("C-1", 1);
+    let first = world.gateway.send(&other).await;
+    other["data"]["name"] = json!("Ada King");
+    let second = world.gateway.send(&other).await;
+    assert_eq!(accepted(&first.body)[0]["event_id"], accepted(&second.body)[0]["event_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_keep_their_order_and_come_in_two_forms() {
     let world = World::start().await;
     let events: Vec<Value> = (0..100).map(|version| customer("C-1", version)).collect();

@@ -64,7 +64,9 @@ async fn a_batch_that_fails_in_part_says_which_part() {
     world.broker.fail(Request::Produce, &[Fault::NotAuthorized]).unwrap();
     let batch = json!([customer(&first, 1), customer(&second, 1)]);
     let answer = world.gateway.send(&batch).await;
-    answer.is_problem(503, "GTW-0011");
+    // Waiting does not help: somebody must give the permission.
+    answer.is_problem(507, "GTW-0014");
+    assert_eq!(answer.header("retry-after"), "");
     let accepted: Vec<bool> =
         answer.body["results"].as_array().unwrap().iter().map(|r| r["accepted"].as_bool().unwrap()).collect();
     let published = usize::try_from(world.records(ObjectKind::Customer).await).unwrap();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
 use delivery::NewPosting;
 use event::{EntityId, Envelope, PostingKey, RecordKey};
-use kafka::{AssignmentId, Fetched};
+use kafka::{AssignmentId, Fetched, Label};
 use target::Posting;
 
 use crate::{
@@ -20,7 +20,7 @@ pub(crate) struct Source {
     pub(crate) assignment: AssignmentId,
     pub(crate) offset: i64,
     pub(crate) envelope: Envelope,
-    pub(crate) key: Bytes,
+    pub(crate) key: Label,
     pub(crate) value: Bytes,
 }
 

@@ -1,12 +1,15 @@
-//! Dead letters: the original bytes, and headers that say where they came from and why they are here.
+//! Dead letters: the original bytes and headers, and headers that say where they came from and why they are here.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use delivery::Reason;
 use event::TenantId;
+use kafka::Label;
 
 use crate::outbox::Letter;
+
+type Header = (Cow<'static, str>, Vec<u8>);
 
 /// Where a record stood.
 pub(crate) struct Origin<'a> {
@@ -29,21 +32,22 @@ pub(crate) fn of_poison(
     topic: Arc<str>,
     tenant: Option<&TenantId>,
     origin: &Origin<'_>,
-    key: &Bytes,
+    label: &Label,
     value: Option<&Bytes>,
     poison: &Poison,
 ) -> Letter {
     let mut headers = origin_headers(origin);
-    headers.push(("cf-code", poison.code.into()));
-    headers.push(("cf-message", poison.message.clone().into()));
-    headers.push(("cf-original-key", key.to_vec()));
+    headers.push(own("cf-code", poison.code.into()));
+    headers.push(own("cf-message", poison.message.clone().into()));
+    headers.push(own("cf-original-key", label.key.to_vec()));
     if let Some(tenant) = tenant {
-        headers.push(("cf-tenant", tenant.as_str().into()));
+        headers.push(own("cf-tenant", tenant.as_str().into()));
     }
     if value.is_none() {
-        headers.push(("cf-tombstone", b"true".to_vec()));
+        headers.push(own("cf-tombstone", b"true".to_vec()));
     }
     let name = format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
+    headers.extend(original_headers(label));
     Letter { topic, partition: None, key: name.into(), value: value.cloned().unwrap_or_default(), headers }
 }
 
@@ -60,31 +64,45 @@ pub(crate) struct Rejection<'a> {
 pub(crate) fn of_rejection(
     topic: Arc<str>,
     origin: &Origin<'_>,
-    key: &Bytes,
+    label: &Label,
     value: &Bytes,
     rejection: &Rejection<'_>,
 ) -> Letter {
     let reason = rejection.reason;
     let mut headers = origin_headers(origin);
-    headers.push(("cf-code", reason.code.as_bytes().to_vec()));
-    headers.push(("cf-class", class_name(reason).into()));
-    headers.push(("cf-message", reason.message.as_bytes().to_vec()));
+    headers.push(own("cf-code", reason.code.as_bytes().to_vec()));
+    headers.push(own("cf-class", class_name(reason).into()));
+    headers.push(own("cf-message", reason.message.as_bytes().to_vec()));
     if let Some(status) = reason.status {
-        headers.push(("cf-status", status.to_string().into()));
+        headers.push(own("cf-status", status.to_string().into()));
     }
-    headers.push(("cf-tenant", rejection.tenant.as_str().into()));
-    headers.push(("cf-event-id", rejection.event_id.clone().into()));
-    headers.push(("cf-route", rejection.route.into()));
-    headers.push(("cf-generation", rejection.generation.to_string().into()));
-    Letter { topic, partition: None, key: key.clone(), value: value.clone(), headers }
+    headers.push(own("cf-tenant", rejection.tenant.as_str().into()));
+    headers.push(own("cf-event-id", rejection.event_id.clone().into()));
+    headers.push(own("cf-route", rejection.route.into()));
+    headers.push(own("cf-generation", rejection.generation.to_string().into()));
+    headers.extend(original_headers(label));
+    Letter { topic, partition: None, key: label.key.clone(), value: value.clone(), headers }
 }
 
-fn origin_headers(origin: &Origin<'_>) -> Vec<(&'static str, Vec<u8>)> {
+fn origin_headers(origin: &Origin<'_>) -> Vec<Header> {
     vec![
-        ("cf-origin-topic", origin.topic.into()),
-        ("cf-origin-partition", origin.partition.to_string().into()),
-        ("cf-origin-offset", origin.offset.to_string().into()),
+        own("cf-origin-topic", origin.topic.into()),
+        own("cf-origin-partition", origin.partition.to_string().into()),
+        own("cf-origin-offset", origin.offset.to_string().into()),
     ]
+}
+
+fn own(name: &'static str, value: Vec<u8>) -> Header {
+    (Cow::Borrowed(name), value)
+}
+
+/// What the record carried itself, after ours. A name that could be taken for one of ours is told apart.
+fn original_headers(label: &Label) -> impl Iterator<Item = Header> {
+    label.headers.iter().flat_map(|headers| headers.iter()).map(|(name, value)| {
+        let ours = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("cf-"));
+        let name = if ours { format!("cf-original-{name}") } else { name.clone() };
+        (Cow::Owned(name), value.to_vec())
+    })
 }
 
 /// The class as the connector vocabulary writes it.

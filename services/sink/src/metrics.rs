@@ -2,7 +2,7 @@
 
 use delivery::{Gauges, Status};
 use event::TenantId;
-use telemetry::{HistogramVec, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
+use telemetry::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
 
 /// Counters and gauges of the sink; names begin with `counterfoil_sink_`.
 pub(crate) struct SinkMetrics {
@@ -16,6 +16,7 @@ pub(crate) struct SinkMetrics {
     violations: IntGaugeVec,
     restored: IntCounterVec,
     reread: IntCounterVec,
+    refused_intents: IntCounterVec,
 }
 
 impl SinkMetrics {
@@ -61,7 +62,17 @@ impl SinkMetrics {
                 "records left in the log while their connection filled a window, and read again",
                 &["tenant"],
             )?,
+            refused_intents: metrics.counters(
+                "refused_intents_total",
+                "Intents that the local ledger did not take: nothing was sent",
+                &[],
+            )?,
         })
+    }
+
+    /// Counts Intents that the local ledger did not take.
+    pub(crate) fn refused_intents(&self) -> IntCounter {
+        self.refused_intents.with_label_values(&[] as &[&str])
     }
 
     pub(crate) fn settled(&self, tenant: &TenantId, route: &str, status: Status, seconds: f64) {

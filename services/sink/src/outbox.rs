@@ -1,6 +1,6 @@
 //! Records on their way to the brokers, and what happens once they are there.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use delivery::{Input, Ticket};
@@ -15,7 +15,7 @@ pub(crate) struct Letter {
     pub(crate) partition: Option<i32>,
     pub(crate) key: Bytes,
     pub(crate) value: Bytes,
-    pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, Vec<u8>)>,
 }
 
 /// What an acknowledgement means.
@@ -123,7 +123,7 @@ impl Outbox {
     }
 
     fn hand_over(&self, letter: &Letter, token: usize) -> Result<(), JournalError> {
-        let headers: Vec<(&str, &[u8])> = letter.headers.iter().map(|(k, v)| (*k, v.as_slice())).collect();
+        let headers: Vec<(&str, &[u8])> = letter.headers.iter().map(|(k, v)| (&**k, v.as_slice())).collect();
         let record = JournalRecord {
             topic: &letter.topic,
             partition: letter.partition,

@@ -98,6 +98,11 @@ impl Plan {
         self.tenants.contains(tenant)
     }
 
+    /// The configured tenants.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.tenants.iter()
+    }
+
     /// The objects that some route wants. Topics that nobody wants are not read: a first route for an object begins at
     /// the oldest event that its topic keeps.
     pub(crate) fn objects(&self) -> Vec<ObjectKind> {

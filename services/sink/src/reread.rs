@@ -85,12 +85,11 @@ fn read(settings: &Settings, stretch: Stretch) -> Result<Result<Reread, Gone>, R
             Met::End => read.next = to,
             Met::Record(record) => {
                 read.next = record.offset + 1;
-                let key = record.key.unwrap_or_default();
-                if RecordKey::tenant_of(key).as_ref() == Some(&tenant) {
+                if RecordKey::tenant_of(record.key.unwrap_or_default()).as_ref() == Some(&tenant) {
                     read.records.push(Fetched {
                         id: assignment,
                         offset: record.offset,
-                        key: Bytes::copy_from_slice(key),
+                        key: record.label(),
                         value: record.value.map(Bytes::copy_from_slice),
                     });
                 }

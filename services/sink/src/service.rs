@@ -4,9 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
 use delivery::{Core, CoreOptions, Intents};
-use event::ObjectKind;
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
-use ledger::{Ledger, LedgerError, Opened};
+use ledger::{Ledger, LedgerError, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions};
 use telemetry::{Metrics, MetricsError};
@@ -171,8 +170,11 @@ impl Service {
         // least of all the brokers' threads.
         #[allow(clippy::disallowed_methods)]
         let (outbound, inbox) = unbounded_channel();
-        let report = outbound.clone();
+        let (report, refused) = (outbound.clone(), self.metrics.refused_intents());
         let (ledger, opened) = Ledger::open(&options.ledger, move |written| {
+            if let Written::IntentsFailed(tickets) = &written {
+                refused.inc_by(tickets.len() as u64);
+            }
             report.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
         })?;
         if let Opened::SetAside(path) = opened {
@@ -205,6 +207,7 @@ impl Service {
             topics,
             commit_every: options.commit_every,
             drain: options.drain,
+            changelog: Some(topics::names::ledger),
         };
         let report = outbound.clone();
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
@@ -274,13 +277,13 @@ impl Service {
         }
     }
 
-    /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions.
+    /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions, and each tenant a
+    /// dead-letter topic.
     async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<String>>, StartError> {
         loop {
             let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
-            let objects = self.plan.objects();
-            let checked =
-                tokio::task::spawn_blocking(move || check_topics(&settings, &region, &objects)).await;
+            let plan = Arc::clone(&self.plan);
+            let checked = tokio::task::spawn_blocking(move || check_topics(&settings, &region, &plan)).await;
             match checked {
                 Ok(Ok(topics)) => return Ok(Some(topics)),
                 Ok(Err(TopicProblem::Wrong(error))) => return Err(error),
@@ -300,11 +303,7 @@ enum TopicProblem {
     Wrong(StartError),
 }
 
-fn check_topics(
-    settings: &kafka::Settings,
-    region: &str,
-    objects: &[ObjectKind],
-) -> Result<Vec<String>, TopicProblem> {
+fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result<Vec<String>, TopicProblem> {
     let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
     let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
     let partitions = |topic: &str| {
@@ -314,10 +313,13 @@ fn check_topics(
             .ok_or_else(|| TopicProblem::Waiting(format!("topic `{topic}` does not exist")))
     };
     partitions(&topics::names::outcome(region))?;
-    partitions(&topics::names::dlq(region, None))?;
+    // Without its topic a tenant's first refusal could not be kept, and would stop everybody's events.
+    for tenant in std::iter::once(None).chain(plan.tenants().map(Some)) {
+        partitions(&topics::names::dlq(region, tenant))?;
+    }
     let mut all = Vec::new();
-    for object in objects {
-        let topic = topics::names::object_topic(region, *object);
+    for object in plan.objects() {
+        let topic = topics::names::object_topic(region, object);
         let changelog = topics::names::ledger(&topic);
         let (have, want) = (partitions(&changelog)?, partitions(&topic)?);
         if have != want {

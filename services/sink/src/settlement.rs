@@ -81,7 +81,7 @@ pub(crate) fn outcome_letter(job: &Job, topic: &Arc<str>, schema_id: u32, outcom
     Letter {
         topic: Arc::clone(topic),
         partition: None,
-        key: job.source.key.clone(),
+        key: job.source.key.key.clone(),
         value: encode_outcome(schema_id, &event).into(),
         headers: Vec::new(),
     }

@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{World, eventually, header};
 use contract::OutcomeStatus;
 use event::ObjectKind;
+use kafka::ReadRecord;
 use sandbox::Change;
+use sink::Options;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_becomes_one_document() {
@@ -86,7 +86,8 @@ async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
     let sink = world.sink().await;
     // The sandbox wants a number as source version; a negative one is refused with 400.
     let (_, key, value) = world.payment("PAY-BAD", -1);
-    world.publish(ObjectKind::Payment, &key, &value).await;
+    let headers: [(&str, &[u8]); 3] = [("trace", b"\xff\x00"), ("CF-Code", b"none of ours"), ("trace", b"2")];
+    world.publish_with(ObjectKind::Payment, &key, Some(&value), &headers).await;
     world.pay("PAY-GOOD", 1).await;
     let outcomes = world.settled(2).await;
     sink.stop().await;
@@ -99,68 +100,82 @@ async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
     assert_eq!(letters[0].key.as_deref(), Some(&key[..]));
     assert_eq!(header(&letters[0], "cf-code").as_deref(), Some("SNK-0001"));
     assert_eq!(header(&letters[0], "cf-route").as_deref(), Some("payments"));
+    let originals = &letters[0].headers[letters[0].headers.len() - 3..];
+    let originals: Vec<(&str, &[u8])> = originals.iter().map(|(n, v)| (n.as_str(), &v[..])).collect();
+    let told_apart: (&str, &[u8]) = ("cf-original-CF-Code", b"none of ours");
+    assert_eq!(originals, [headers[0], told_apart, headers[2]]);
 }
+
+/// Code, key and value of a record.
+type Unreadable<'a> = (&'static str, &'a [u8], Option<&'a [u8]>);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_records_are_dead_letters_and_the_partition_goes_on() {
     let world = World::start("keyed").await;
     let (_, key, value) = world.payment("PAY-1", 1);
     let (_, other_key, _) = world.payment("PAY-2", 1);
+    let (_, foreign_key, foreign) = world.payment_of(&"nobody".parse().unwrap(), "PAY-1", 1);
     let mut unknown_schema = value.clone();
     unknown_schema[1..5].copy_from_slice(&9_999_u32.to_be_bytes());
-    let poison: [(&str, &[u8], Vec<u8>); 4] = [
-        ("CON-0201", &key, b"not avro at all".to_vec()),
-        ("CON-0202", &key, value[..value.len() - 3].to_vec()),
-        ("SNK-0011", &other_key, value.clone()),
-        ("REG-", &key, unknown_schema),
+    let poison: [Unreadable<'_>; 6] = [
+        ("CON-0201", &key, Some(b"not avro at all")),
+        ("CON-0202", &key, Some(&value[..value.len() - 3])),
+        ("SNK-0011", &other_key, Some(&value)),
+        ("REG-0001", &key, Some(&unknown_schema)),
+        ("SNK-0012", &key, None),
+        ("SNK-0013", &foreign_key, Some(&foreign)),
     ];
     for (_, key, value) in &poison {
-        world.publish(ObjectKind::Payment, key, value).await;
+        world
+            .publish_with(ObjectKind::Payment, key, *value, &[("by", b"somebody"), ("cf-code", b"none")])
+            .await;
     }
     world.pay("PAY-1", 1).await;
     let sink = world.sink().await;
     let outcomes = world.settled(1).await;
     assert_eq!(outcomes[0].status, OutcomeStatus::Committed);
-    eventually("all dead letters", async || world.dead_letters().await.len() >= 4).await;
+    eventually("all dead letters", async || {
+        world.dead_letters().await.len() + world.unattributed().await.len() >= poison.len()
+    })
+    .await;
     sink.stop().await;
-    let letters = world.dead_letters().await;
-    assert_eq!(letters.len(), 4);
+    let (own, unattributed) = (world.dead_letters().await, world.unattributed().await);
+    assert_eq!((own.len(), unattributed.len()), (5, 1));
     for (code, key, value) in &poison {
-        let letter = letters
-            .iter()
-            .find(|l| {
-                l.value.as_deref() == Some(value) && header(l, "cf-original-key").unwrap().as_bytes() == *key
-            })
-            .expect(code);
-        let found = header(letter, "cf-code").unwrap();
-        assert!(found.starts_with(code) || found.starts_with("CON-"), "{code}: {found}");
+        let with_code = |l: &&ReadRecord| header(l, "cf-code").as_deref() == Some(code);
+        let mut found = own.iter().chain(&unattributed).filter(with_code);
+        let letter = found.next().unwrap_or_else(|| panic!("{code}: {own:?} {unattributed:?}"));
+        assert!(found.next().is_none(), "{code} twice");
+        assert_eq!(letter.value.as_deref().unwrap_or_default(), value.unwrap_or_default(), "{code}");
+        assert_eq!(header(letter, "cf-original-key").unwrap().as_bytes(), *key, "{code}");
+        assert_eq!(header(letter, "cf-tombstone").is_some(), value.is_none(), "{code}");
+        assert_eq!(header(letter, "cf-tenant").is_some(), *code != "SNK-0013", "{code}");
         assert!(header(letter, "cf-origin-offset").is_some());
+        assert_eq!(header(letter, "by").as_deref(), Some("somebody"), "{code}");
+        assert_eq!(letter.headers.iter().filter(|(name, _)| name == "cf-code").count(), 1, "{code}");
     }
+    assert_eq!(header(&unattributed[0], "cf-code").as_deref(), Some("SNK-0013"));
     assert_eq!(world.totals().documents, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_is_down_delays_and_never_dead_letters() {
+async fn an_event_that_no_address_can_be_made_of_is_a_dead_letter() {
     let world = World::start("keyed").await;
-    let sink = world.sink().await;
-    // The sink is up, and knows no schema of payments yet.
-    eventually("the group", async || {
-        let committed = kafka::admin::end_offsets(&world.broker.settings(), "cf.eu.finance.payment.v1").await;
-        committed.is_ok()
-    })
-    .await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    world.registry.set_available(false);
-    for i in 0..10 {
-        world.pay(&format!("PAY-{i}"), 1).await;
-    }
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(world.totals().requests, 0, "nothing can be read yet");
-    world.registry.set_available(true);
-    world.settled(10).await;
+    // A path so long that a short id still fits into an address, and a long one does not.
+    let long = format!("path: /{}", "a".repeat(65_400));
+    let sandbox = include_str!("../../../connectors/sandbox.yaml").replace("path: /api/v1/payments", &long);
+    let connectors = world.dir.path().join("connectors");
+    std::fs::create_dir(&connectors).unwrap();
+    std::fs::write(connectors.join("sandbox.yaml"), sandbox).unwrap();
+    let (_, key, value) = world.payment(&"P".repeat(200), 1);
+    world.publish(ObjectKind::Payment, &key, &value).await;
+    let sink = world.sink_with(Options { connectors: Some(connectors), ..world.options() }).await;
+    eventually("the dead letter", async || !world.dead_letters().await.is_empty()).await;
     sink.stop().await;
-    assert!(world.dead_letters().await.is_empty());
-    assert_eq!(world.totals().documents, 10);
+    let letters = world.dead_letters().await;
+    assert_eq!((letters.len(), header(&letters[0], "cf-code").as_deref()), (1, Some("SNK-0014")));
+    assert_eq!(letters[0].value.as_deref(), Some(&value[..]), "original bytes");
+    assert_eq!(world.totals().requests, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,25 +196,6 @@ async fn a_target_that_is_down_or_throttles_holds_its_lanes() {
     let totals = world.totals();
     assert_eq!((totals.documents, totals.effects, totals.duplicates, totals.out_of_order), (10, 20, 0, 0));
     assert!(world.dead_letters().await.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_sending_before_it_begins() {
-    let world = World::start("keyed").await;
-    let mut options = world.options();
-    options.ledger.reserve_bytes = u64::MAX;
-    let sink = world.sink_with(options).await;
-    for i in 0..10 {
-        world.pay(&format!("PAY-{i}"), 1).await;
-    }
-    // Long enough for the group's first join and many attempts.
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    assert_eq!(world.totals().requests, 0, "no Intent, no request");
-    sink.stop().await;
-    let sink = world.sink().await;
-    world.settled(10).await;
-    sink.stop().await;
-    assert_eq!((world.totals().documents, world.totals().duplicates), (10, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,8 @@ const SHOPIFY_ORDER: &str = include_str!("../../../../connectors/shopify/tests/o
 
 /// The tenants of the example configuration.
 pub(crate) const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+/// The one of them whose ERP honours no key and cannot be looked up: what is unknown there stays unknown.
+pub(crate) const WITHOUT_MEANS: &str = "initech";
 /// Every so many stories a late, older version of an invoice comes after its newer one.
 const LATE_EVERY: usize = 25;
 /// Every so many stories the ERP has a reason to refuse an invoice: its date falls into a year that is closed.

@@ -23,9 +23,6 @@ use sender::Sender;
 use tally::Tally;
 use world::World;
 
-/// How long nothing may happen before the demo gives up. A killed member is missed after the group's session time-out.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Flags of `counterfoil demo`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  counterfoil demo\n  counterfoil demo --once --events 20000 --json\n  \
@@ -40,6 +37,9 @@ pub struct DemoArgs {
     /// Print the summary as one JSON object, and nothing else on standard output
     #[arg(long)]
     pub json: bool,
+    /// How long nothing may happen before the summary is made of what there is; a killed sink is missed for some seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: u64,
     /// Leave the sink alone; without this flag it is killed (SIGKILL) halfway and started again
     #[arg(long)]
     pub no_crash: bool,
@@ -57,7 +57,7 @@ pub struct DemoArgs {
 /// Runs the demo. True if nothing was lost and nothing was double.
 ///
 /// # Errors
-/// When a part does not start or stops, or nothing happens for a minute.
+/// When a part does not start, or the books cannot be read.
 pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     let quiet = args.json;
     let say = |text: &str| {
@@ -74,11 +74,16 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     say(&format!("Sending {} events of three tenants through the gateway …", args.events));
     let begun = Instant::now();
     let mut sending = tokio::spawn(Sender::new(&world, Arc::clone(&tally))?.send_all(feed));
-    let crash = drive(&args, &mut world, &tally, &mut sending).await?;
+    let Driven { crash, trouble } = drive(&args, &mut world, &tally, &mut sending).await;
     let took = begun.elapsed();
+    sending.abort();
+    // What went wrong is told first, but the books are closed all the same: they say what is lost.
+    if let Some(trouble) = &trouble {
+        eprintln!("{trouble:#}");
+    }
     let mut summary = Summary::of(&world, &tally, took).await?;
     summary.crashes = usize::from(crash.is_some());
-    let good = summary.is_good();
+    let good = summary.is_good() && trouble.is_none();
     if args.json {
         println!("{}", serde_json::to_string(&summary)?);
     } else {
@@ -87,7 +92,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     for example in &summary.examples_of_loss {
         eprintln!("lost: {example}");
     }
-    if !args.once {
+    if !args.once && trouble.is_none() {
         report::invite(&world);
         tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
     }
@@ -95,6 +100,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     world.stop().await;
     Ok(good)
 }
+
+/// The task that sends the feed.
+type Sending = tokio::task::JoinHandle<anyhow::Result<()>>;
 
 /// What was done to the sink.
 pub(crate) struct Crash {
@@ -104,16 +112,31 @@ pub(crate) struct Crash {
     killed_at: i64,
 }
 
-/// Watches until every accepted event has an outcome; kills the sink halfway.
-async fn drive(
+/// How the run went.
+struct Driven {
+    crash: Option<Crash>,
+    /// Why it ended before every accepted event had an outcome.
+    trouble: Option<anyhow::Error>,
+}
+
+/// Watches until every accepted event has an outcome, or nothing happens any more; kills the sink halfway.
+async fn drive(args: &DemoArgs, world: &mut World, tally: &Tally, sending: &mut Sending) -> Driven {
+    let bar = progress(args);
+    let mut crash = None;
+    let trouble = watch_over(args, world, tally, sending, &mut crash, &bar).await.err();
+    bar.finish_and_clear();
+    Driven { crash, trouble }
+}
+
+async fn watch_over(
     args: &DemoArgs,
     world: &mut World,
     tally: &Tally,
-    sending: &mut tokio::task::JoinHandle<anyhow::Result<()>>,
-) -> anyhow::Result<Option<Crash>> {
-    let bar = progress(args);
-    let half = args.events as usize / 2;
-    let mut crash: Option<Crash> = None;
+    sending: &mut Sending,
+    crash: &mut Option<Crash>,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let (half, patience) = (args.events as usize / 2, Duration::from_secs(args.patience));
     let (mut last, mut since, mut sent) = (0, Instant::now(), false);
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -126,26 +149,24 @@ async fn drive(
         if !args.no_crash && crash.is_none() && settled >= half.max(1) {
             let killed_at = sender::unix_micros();
             world.crash_sink().await?;
-            crash = Some(Crash { settled, killed_at });
+            *crash = Some(Crash { settled, killed_at });
         }
         if !sent && sending.is_finished() {
             (&mut *sending).await.context("the sender panicked")??;
             sent = true;
         }
         if sent && settled >= tally.counts().0 && (args.no_crash || crash.is_some()) {
-            break;
+            return Ok(());
         }
         world.check()?;
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > patience {
             bail!(
-                "no progress for {PATIENCE:?}: {accepted} events accepted, {settled} settled; open: {:?}\n{}",
+                "no progress for {patience:?}: {accepted} events accepted, {settled} settled; open: {:?}\n{}",
                 tally.open(),
                 world.sink_log()
             );
         }
     }
-    bar.finish_and_clear();
-    Ok(crash)
 }
 
 fn progress(args: &DemoArgs) -> ProgressBar {

@@ -11,7 +11,11 @@ use contract::{Outcome, OutcomeStatus};
 use sandbox::EffectPage;
 use serde::Serialize;
 
-use super::{feed::TENANTS, tally::Tally, world::World};
+use super::{
+    feed::{TENANTS, WITHOUT_MEANS},
+    tally::Tally,
+    world::World,
+};
 
 /// The summary that `--json` prints.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -31,8 +35,10 @@ pub(crate) struct Summary {
     /// Effects of an older version after a newer one.
     pub(crate) out_of_order: u64,
     /// Accepted events without an outcome, committed ones without an effect, rejected ones without a dead letter,
-    /// others with an effect.
+    /// others with an effect, and those in doubt where the target offers a way to know.
     pub(crate) lost: usize,
+    /// Events of which two outcomes with different statuses were announced.
+    pub(crate) contradicted: usize,
     /// How often the sink was killed on the way.
     pub(crate) crashes: usize,
     /// Median from acceptance to outcome, milliseconds.
@@ -57,13 +63,13 @@ impl Summary {
         let mut latencies: HashMap<&str, Vec<f64>> = HashMap::new();
         for (id, accepted, outcome) in tally.events() {
             let tenant = all.tenants.entry(accepted.tenant).or_default();
-            let accounted = books.accounted_for(&id, outcome.as_ref());
+            let status = outcome.as_ref().map(|o| o.status);
+            let accounted = books.accounted_for(accepted.tenant, &id, status);
             tenant.count(outcome.as_ref(), accounted);
             if !accounted && all.examples_of_loss.len() < 10 {
-                let says = outcome.as_ref().map(|o| o.status);
                 let effect = books.effects.contains(&id);
                 all.examples_of_loss
-                    .push(format!("{} {id}: outcome {says:?}, effect {effect}", accepted.tenant));
+                    .push(format!("{} {id}: outcome {status:?}, effect {effect}", accepted.tenant));
             }
             if let Some(outcome) = &outcome {
                 let ms = (outcome.settled_at - outcome.accepted_at).max(0) as f64 / 1_000.0;
@@ -82,6 +88,7 @@ impl Summary {
             }
             tenant.events_per_second = tenant.accepted as f64 / took.as_secs_f64();
         }
+        all.contradicted = tally.contradicted();
         for tenant in all.tenants.clone().values() {
             all.add(tenant);
         }
@@ -90,9 +97,9 @@ impl Summary {
         Ok(all)
     }
 
-    /// Nothing lost, nothing double, nothing out of order.
+    /// Nothing lost, nothing double, nothing out of order, no outcome taken back.
     pub(crate) fn is_good(&self) -> bool {
-        self.lost == 0 && self.duplicates_at_target == 0 && self.out_of_order == 0
+        [self.lost, self.contradicted] == [0; 2] && [self.duplicates_at_target, self.out_of_order] == [0; 2]
     }
 
     fn count(&mut self, outcome: Option<&Outcome>, accounted_for: bool) {
@@ -139,14 +146,15 @@ impl Books {
     }
 
     /// Whether the event is where its outcome says.
-    fn accounted_for(&self, id: &str, outcome: Option<&Outcome>) -> bool {
+    fn accounted_for(&self, tenant: &str, id: &str, status: Option<OutcomeStatus>) -> bool {
         let effect = self.effects.contains(id);
-        match outcome.map(|o| o.status) {
+        match status {
             None => false,
             Some(OutcomeStatus::Committed) => effect,
             Some(OutcomeStatus::Rejected) => !effect && self.dead_letters.contains(id),
             Some(OutcomeStatus::Superseded) => !effect,
-            Some(OutcomeStatus::InDoubt) => true,
+            // Only a target that offers nothing against double effects leaves anything to a person.
+            Some(OutcomeStatus::InDoubt) => tenant == WITHOUT_MEANS,
         }
     }
 }
@@ -217,5 +225,21 @@ mod tests {
         assert!(!Summary { lost: 1, ..Summary::default() }.is_good());
         assert!(!Summary { duplicates_at_target: 1, ..Summary::default() }.is_good());
         assert!(!Summary { out_of_order: 1, ..Summary::default() }.is_good());
+        assert!(!Summary { contradicted: 1, ..Summary::default() }.is_good());
+    }
+
+    #[test]
+    fn an_event_is_accounted_for_only_where_its_outcome_says() {
+        use OutcomeStatus::{Committed, InDoubt, Rejected, Superseded};
+        let set = |id: &str| HashSet::from([id.to_owned()]);
+        let books = Books { effects: set("effect"), dead_letters: set("letter") };
+        let good = |tenant, id, status| books.accounted_for(tenant, id, Some(status));
+        assert!(good("acme", "effect", Committed) && !good("acme", "letter", Committed));
+        assert!(good("acme", "letter", Rejected) && !good("acme", "effect", Rejected));
+        assert!(good("acme", "neither", Superseded) && !good("acme", "effect", Superseded));
+        assert!(!books.accounted_for("acme", "effect", None));
+        // A key or a look-up always tells.
+        assert!(good("initech", "neither", InDoubt) && good("initech", "effect", InDoubt));
+        assert!(!good("acme", "neither", InDoubt) && !good("globex", "effect", InDoubt));
     }
 }

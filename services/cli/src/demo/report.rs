@@ -56,6 +56,9 @@ pub(crate) fn print(world: &World, tally: &Tally, summary: &Summary, crash: Opti
     println!("  lost          {:>6}", summary.lost);
     println!("  double        {:>6}", summary.duplicates_at_target);
     println!("  out of order  {:>6}", summary.out_of_order);
+    if summary.contradicted > 0 {
+        println!("  contradicted  {:>6}", summary.contradicted);
+    }
     if world.embedded {
         println!(
             "\nThe embedded broker keeps everything in memory; with --bootstrap and --registry the same runs on a real Kafka."

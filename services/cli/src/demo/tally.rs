@@ -1,6 +1,6 @@
 //! What was accepted, and what became of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use contract::{Outcome, OutcomeStatus};
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ struct Books {
     /// Accepted events that have an outcome.
     settled: usize,
     resent: usize,
+    /// Events of which two outcomes with different statuses were announced.
+    contradicted: BTreeSet<String>,
 }
 
 /// Both sides of the books, by event id. Each event of the demo takes exactly one route.
@@ -40,14 +42,23 @@ impl Tally {
         }
     }
 
-    /// An outcome event was read. The same outcome may be announced again; it must say the same.
+    /// An outcome event was read. The same outcome may be announced again; one that says something else is a broken promise.
     pub(crate) fn settle(&self, outcome: Outcome) {
         let mut books = self.0.lock();
         let id = outcome.event_id.to_string();
-        let known = books.accepted.contains_key(&id);
-        if books.outcomes.insert(id, outcome).is_none() && known {
-            books.settled += 1;
+        if let Some(first) = books.outcomes.get(&id) {
+            if first.status != outcome.status {
+                books.contradicted.insert(id);
+            }
+            return;
         }
+        books.settled += usize::from(books.accepted.contains_key(&id));
+        books.outcomes.insert(id, outcome);
+    }
+
+    /// How many events had outcomes that contradict each other.
+    pub(crate) fn contradicted(&self) -> usize {
+        self.0.lock().contradicted.len()
     }
 
     /// How many events were accepted, and how many of them have an outcome.
@@ -91,5 +102,48 @@ impl Tally {
             examples.entry(key).or_insert((accepted, outcome));
         }
         examples.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use event::EventId;
+
+    use super::*;
+
+    fn outcome(status: OutcomeStatus) -> Outcome {
+        Outcome {
+            event_id: EventId::from_source_id(&"acme".parse().unwrap(), "test", "1"),
+            tenant: "acme".parse().unwrap(),
+            event_type: "customer.created".parse().unwrap(),
+            entity: "1".into(),
+            route: "customers".into(),
+            connection: "erp".into(),
+            generation: 0,
+            status,
+            target_document_id: None,
+            error_code: None,
+            detail: None,
+            attempts: 1,
+            source_version: 1,
+            occurred_at: 0,
+            accepted_at: 0,
+            first_attempt_at: None,
+            settled_at: 0,
+        }
+    }
+
+    #[test]
+    fn an_outcome_that_is_announced_again_must_say_the_same() {
+        let tally = Tally::default();
+        let id = outcome(OutcomeStatus::Committed).event_id.to_string();
+        tally.accept(vec![id], &Accepted { tenant: "acme", webhook: false });
+        tally.settle(outcome(OutcomeStatus::Committed));
+        tally.settle(outcome(OutcomeStatus::Committed));
+        assert_eq!((tally.counts(), tally.contradicted()), ((1, 1), 0));
+        tally.settle(outcome(OutcomeStatus::Superseded));
+        tally.settle(outcome(OutcomeStatus::Superseded));
+        assert_eq!((tally.counts(), tally.contradicted()), ((1, 1), 1));
     }
 }

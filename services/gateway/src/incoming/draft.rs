@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use event::{Envelope, EventId, EventType, TenantId};
 use serde_json::{Map, Value};
 
-use super::reader::{Reader, Wrong, kind};
+use super::{
+    content,
+    reader::{Reader, Wrong, kind},
+};
 use crate::problem::field_codes;
 
 const FIELDS: [&str; 11] = [
@@ -104,14 +107,25 @@ impl<'a> Draft<'a> {
         self.data.get("id").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Deterministic, so that a resend is the same event. An instant is no version: two changes may share one, so what they
+    /// say tells them apart.
+    fn event_id(&self, tenant: &TenantId, entity: &str, version: i64) -> EventId {
+        let (source, event_type) = (self.source, self.event_type);
+        match (self.id, self.source_version) {
+            (Some(id), _) => EventId::from_source_id(tenant, source, id),
+            (None, Some(_)) => EventId::derive(tenant, source, event_type, entity, version),
+            (None, None) => {
+                let content = content::digest(self.object);
+                EventId::derive_from_content(tenant, source, event_type, entity, version, &content)
+            }
+        }
+    }
+
     /// The event's envelope for `tenant`, received at `received_at` (microseconds since 1970-01-01 UTC).
     pub fn envelope(self, tenant: &TenantId, received_at: i64) -> Envelope {
         let entity = self.entity();
         let source_version = self.source_version.unwrap_or(self.occurred_at);
-        let event_id = match self.id {
-            Some(id) => EventId::from_source_id(tenant, self.source, id),
-            None => EventId::derive(tenant, self.source, self.event_type, entity, source_version),
-        };
+        let event_id = self.event_id(tenant, entity, source_version);
         Envelope {
             event_id,
             tenant: tenant.clone(),

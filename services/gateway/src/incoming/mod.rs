@@ -2,6 +2,7 @@
 
 mod batch;
 mod cloud;
+mod content;
 mod draft;
 mod reader;
 

@@ -34,6 +34,7 @@ pub struct World {
 }
 
 pub struct RunningSink {
+    admin: SocketAddr,
     shutdown: Shutdown,
     task: tokio::task::JoinHandle<Result<(), sink::StartError>>,
 }
@@ -49,18 +50,47 @@ impl RunningSink {
         self.task.abort();
     }
 
+    /// Waits until it ends by itself.
     pub async fn ended(self) -> sink::StartError {
-        self.task.await.unwrap().unwrap_err()
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.task).await;
+        ended.expect("it does not end").unwrap().unwrap_err()
+    }
+
+    /// What it says of its readiness.
+    pub async fn readiness(&self) -> Value {
+        serde_json::from_str(&self.get("/health/ready").await).unwrap()
+    }
+
+    pub async fn until_ready(&self) {
+        eventually("the sink is ready", async || self.readiness().await["status"] == "ready").await;
+    }
+
+    /// The value of a metric that has one line.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.admin);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
     }
 }
 
 impl World {
     /// One tenant, `acme`, whose ERP is of `class`.
     pub async fn start(class: &str) -> Self {
+        Self::start_without(class, "").await
+    }
+
+    /// The same, where the topic `missing` is not there yet.
+    pub async fn start_without(class: &str, missing: &str) -> Self {
         // Shown for a failed test; the second test of a process finds it set.
         telemetry::init(telemetry::Format::Text, "warn").ok();
         let specs = Specs::embedded().unwrap();
-        let plan = specs.all_for(REGION, &[tenant()]).unwrap();
+        let mut plan = specs.all_for(REGION, &[tenant()]).unwrap();
+        plan.retain(|topic| topic.name != missing);
         let broker = Broker::start(&plan, 1).unwrap();
         let registry = EmbeddedRegistry::start(address()).await.unwrap();
         let client = RegistryClient::new(&registry.url()).unwrap();
@@ -115,9 +145,9 @@ impl World {
 
     pub async fn sink_with(&self, options: Options) -> RunningSink {
         let service = sink::Service::build(options).await.unwrap();
-        let shutdown = Shutdown::new();
+        let (admin, shutdown) = (service.admin_addr(), Shutdown::new());
         let task = tokio::spawn(service.run(shutdown.clone()));
-        RunningSink { shutdown, task }
+        RunningSink { admin, shutdown, task }
     }
 
     /// Publishes a payment as the gateway would. Version 1 of entity `id` unless told otherwise.
@@ -128,6 +158,10 @@ impl World {
     }
 
     pub fn payment(&self, id: &str, version: i64) -> (Envelope, Vec<u8>, Vec<u8>) {
+        self.payment_of(&tenant(), id, version)
+    }
+
+    pub fn payment_of(&self, tenant: &TenantId, id: &str, version: i64) -> (Envelope, Vec<u8>, Vec<u8>) {
         let example: Value =
             serde_json::from_str(include_str!("../../../../schemas/examples/payment.json")).unwrap();
         let mut data = example["data"].clone();
@@ -135,8 +169,8 @@ impl World {
         let event_type: EventType =
             if version == 1 { "payment.received" } else { "payment.updated" }.parse().unwrap();
         let envelope = Envelope {
-            event_id: EventId::derive(&tenant(), "test", event_type, id, version),
-            tenant: tenant(),
+            event_id: EventId::derive(tenant, "test", event_type, id, version),
+            tenant: tenant.clone(),
             event_type,
             entity: id.into(),
             source: "test".into(),
@@ -150,16 +184,27 @@ impl World {
             schema_version: 1,
             extensions: BTreeMap::new(),
         };
-        let key = RecordKey::new(tenant(), ObjectKind::Payment, id).unwrap().to_bytes();
+        let key = RecordKey::new(tenant.clone(), ObjectKind::Payment, id).unwrap().to_bytes();
         let contract = Contracts::embedded().object(ObjectKind::Payment);
         let value = contract.encode(self.schema_ids[&ObjectKind::Payment], &envelope, &data).unwrap();
         (envelope, key, value)
     }
 
     pub async fn publish(&self, object: ObjectKind, key: &[u8], value: &[u8]) -> Position {
+        self.publish_with(object, key, Some(value), &[]).await
+    }
+
+    pub async fn publish_with(
+        &self,
+        object: ObjectKind,
+        key: &[u8],
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+    ) -> Position {
         let topic = names::object_topic(REGION, object);
         let placement = topics::partitioner::Placement::new(&tenant(), 4, 12);
-        self.producer.send(&topic, placement.partition(key), key, value, &[]).await.unwrap()
+        let sent = self.producer.enqueue(&topic, placement.partition(key), key, value, headers).await;
+        sent.unwrap().wait().await.unwrap()
     }
 
     /// Every record of a topic.
@@ -221,6 +266,11 @@ impl World {
 
     pub async fn dead_letters(&self) -> Vec<ReadRecord> {
         self.records(names::dlq(REGION, Some(&tenant()))).await
+    }
+
+    /// Those whose tenant is not known.
+    pub async fn unattributed(&self) -> Vec<ReadRecord> {
+        self.records(names::dlq(REGION, None)).await
     }
 }
 

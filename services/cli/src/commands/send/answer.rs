@@ -155,7 +155,8 @@ mod tests {
         assert_eq!(answer(413, json!({"code": "GTW-0009"})).verdict(9), Verdict::Split { too_many: true });
         assert_eq!(answer(413, json!({"code": "GTW-0004"})).verdict(9), Verdict::Split { too_many: false });
         assert_eq!(answer(403, json!({"code": "GTW-0002"})).verdict(9), Verdict::Split { too_many: false });
-        for status in [401, 403, 404, 405, 415, 421] {
+        // 507: the brokers refuse, until a person acts.
+        for status in [401, 403, 404, 405, 415, 421, 507] {
             assert_eq!(answer(status, json!({})).verdict(1), Verdict::Refused, "{status}");
         }
         for status in [408, 429, 500, 503] {
