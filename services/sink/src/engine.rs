@@ -160,6 +160,7 @@ impl Engine {
             if gauges_set.elapsed() >= GAUGES {
                 gauges_set = Instant::now();
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
+                self.parts.ledger.expire(self.parts.clock.now().wall);
             }
             if left {
                 break;

@@ -6,12 +6,12 @@ use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subjec
 use delivery::{Core, CoreOptions};
 use event::ObjectKind;
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
-use ledger::{Ledger, LedgerError, Opened};
+use ledger::{Ledger, LedgerError, LedgerOptions, Opened};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions};
 use telemetry::{Metrics, MetricsError};
 use tenancy::{ConfigErrors, Environment, TenantSet};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
 use crate::{
@@ -171,18 +171,12 @@ impl Service {
         // least of all the brokers' threads.
         #[allow(clippy::disallowed_methods)]
         let (outbound, inbox) = unbounded_channel();
-        let report = outbound.clone();
-        let (ledger, opened) = Ledger::open(&options.ledger, move |written| {
-            report.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
-        })?;
-        if let Opened::SetAside(path) = opened {
-            warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
-        }
+        let clock = Clock::new();
+        let ledger = open_ledger(options.ledger.clone(), clock, outbound.clone()).await?;
         let report = outbound.clone();
         let journal = Journal::new(&options.kafka, move |journaled| {
             report.send(Message::Journal(journaled)).ok();
         })?;
-        let clock = Clock::new();
         let mut core = Core::new(CoreOptions {
             epoch: uuid::Uuid::new_v4().as_u64_pair().0,
             window: options.window,
@@ -289,6 +283,25 @@ impl Service {
             }
         }
     }
+}
+
+/// Opening reads all of the store, so not on a thread that serves others.
+async fn open_ledger(
+    options: LedgerOptions,
+    clock: Clock,
+    outbound: UnboundedSender<Message>,
+) -> Result<Ledger, StartError> {
+    let open = move || {
+        Ledger::open(&options, clock.now().wall, move |written| {
+            outbound.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
+        })
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    let (ledger, opened) = opened.map_err(|panicked| StartError::Stopped(panicked.to_string()))??;
+    if let Opened::SetAside(path) = opened {
+        warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
+    }
+    Ok(ledger)
 }
 
 enum TopicProblem {

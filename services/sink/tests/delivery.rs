@@ -233,7 +233,12 @@ async fn a_damaged_ledger_is_set_aside_and_restored() {
     }
     world.settled(30).await;
     sink.stop().await;
-    let conf = world.ledger_dir().join("sled/conf");
+    let bucket = std::fs::read_dir(world.ledger_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_dir())
+        .expect("a bucket");
+    let conf = bucket.join("conf");
     assert!(conf.exists());
     std::fs::write(&conf, b"this is no configuration of sled").unwrap();
     for i in 0..30 {
@@ -243,6 +248,6 @@ async fn a_damaged_ledger_is_set_aside_and_restored() {
     let sink = world.sink().await;
     world.settled(31).await;
     sink.stop().await;
-    assert!(world.ledger_dir().join("sled.damaged-1").exists());
+    assert!(world.ledger_dir().join("damaged-1").exists());
     assert_eq!((world.totals().documents, world.totals().duplicates), (31, 0));
 }
