@@ -14,8 +14,18 @@ use delivery::{
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
 
-use crate::{Entry, Job, Ledger, LedgerOptions, Opened, Stored, Written};
+use crate::{Entry, Job, Ledger, LedgerOptions, Opened, StoreKind, Stored, Written};
 
+mod conformance;
+mod crash;
+mod damage;
+mod faults;
+mod horizon;
+mod layout;
+mod model;
+mod rollback;
+
+const KINDS: [StoreKind; 2] = [StoreKind::Sled, StoreKind::Redb];
 /// Some moment, in milliseconds.
 const NOW: i64 = 1_764_000_000_000;
 
