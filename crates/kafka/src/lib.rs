@@ -15,6 +15,7 @@ mod producer;
 mod ranges;
 mod reader;
 mod settings;
+mod tail;
 
 pub use assignment::AssignmentId;
 pub use consumer::{Assigned, Fetched, GroupEvent, GroupOptions, Member};
@@ -24,3 +25,4 @@ pub use producer::{Ack, Position, Producer};
 pub use ranges::{Met, Range, RangeReader, RangeRecord};
 pub use reader::{ReadError, ReadRecord, Reader};
 pub use settings::{Settings, SettingsError};
+pub use tail::{Start, Tail};

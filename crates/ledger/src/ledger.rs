@@ -150,15 +150,23 @@ impl Ledger {
 
     /// Applies changelog records, in order, up to and including `position`. Blocking.
     pub fn restore(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
-        {
-            let _nobody_else_writes = self.store.exclusive();
-            let mut batch = Batch::new(&*self.store, space);
-            for stored in records {
-                batch.restore(stored)?;
-            }
-            batch.position = Some(position);
-            batch.apply()?;
+        self.copy(space, records, position)?;
+        self.sync()
+    }
+
+    /// As [`Ledger::restore`], but durable only after [`Ledger::sync`]. Blocking.
+    pub fn copy(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
+        let _nobody_else_writes = self.store.exclusive();
+        let mut batch = Batch::new(&*self.store, space);
+        for stored in records {
+            batch.restore(stored)?;
         }
+        batch.position = Some(position);
+        batch.apply()
+    }
+
+    /// Makes everything written before survive the death of this process. Blocking.
+    pub fn sync(&self) -> Result<(), LedgerError> {
         self.store.sync()
     }
 

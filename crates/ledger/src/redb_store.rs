@@ -10,7 +10,7 @@ use redb::{
 
 use crate::{
     Change, LedgerError, OpenError, Store,
-    store::{POSITION, catching, decode_position},
+    store::{POSITION, TRIES, WAIT, catching, decode_position},
 };
 
 /// The database in the store's folder.
@@ -55,7 +55,7 @@ impl RedbStore {
         Self::with(Box::new(move || {
             let mut builder = Database::builder();
             builder.set_cache_size(cache).set_check_integrity_on_open(true);
-            catching(|| builder.create(&file).map_err(opening))
+            catching(|| patiently(|| builder.create(&file)).map_err(opening))
         }))
     }
 
@@ -230,6 +230,17 @@ impl Store for RedbStore {
         names.dedup();
         Ok(names)
     }
+}
+
+/// A handle that was dropped a moment ago may still be closing on a thread of its own.
+fn patiently(open: impl Fn() -> Result<Database, DatabaseError>) -> Result<Database, DatabaseError> {
+    for _ in 1..TRIES {
+        match open() {
+            Err(DatabaseError::DatabaseAlreadyOpen) => std::thread::sleep(WAIT),
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 fn table(space: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {

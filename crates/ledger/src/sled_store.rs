@@ -1,21 +1,17 @@
 //! The store on sled 0.34.
 
-use std::{ops::Bound, path::Path, sync::Arc, time::Duration};
+use std::{ops::Bound, path::Path, sync::Arc};
 
 use ahash::AHashMap;
 use parking_lot::RwLock;
 
 use crate::{
     Change, LedgerError, OpenError, Store,
-    store::{POSITION, catching, decode_position},
+    store::{POSITION, TRIES, WAIT, catching, decode_position},
 };
 
 /// What every database of sled's has.
 const FILES: [&str; 2] = ["conf", "db"];
-/// How often, and after which wait, a store that is held is tried again: sled lets go of its lock on a thread of its own
-/// some time after the last handle is dropped.
-const TRIES: u32 = 40;
-const WAIT: Duration = Duration::from_millis(25);
 
 /// A ledger store on sled: one tree for each space.
 ///

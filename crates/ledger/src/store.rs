@@ -1,6 +1,6 @@
 //! What the ledger asks of a local store. Eight methods, so that the choice of the store stays a choice.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,11 @@ pub type Change = (Vec<u8>, Vec<u8>);
 
 /// The key of the changelog position in a space; no posting or version key has length 1. Do not change.
 pub(crate) const POSITION: &[u8] = b"p";
+
+/// How often, and after which wait, a store that is held is tried again: its last user in this process, or sled's own
+/// thread, may let go of it a moment after the last handle is dropped.
+pub(crate) const TRIES: u32 = 40;
+pub(crate) const WAIT: Duration = Duration::from_millis(25);
 
 /// A local store with one key space for each partition of an input topic.
 ///

@@ -58,6 +58,7 @@ pub struct SinkSettings {
     pub admin_listen: SocketAddr,
     pub group: String,
     pub ledger: ledger::LedgerOptions,
+    pub standby: bool,
     pub window: usize,
     #[serde(with = "service_kit::duration")]
     pub commit_every: Duration,
@@ -114,6 +115,7 @@ impl Default for SinkSettings {
             admin_listen,
             group,
             ledger,
+            standby,
             window,
             commit_every,
             drain,
@@ -121,7 +123,17 @@ impl Default for SinkSettings {
             connect_timeout,
             ..
         } = sink::Options::default();
-        Self { admin_listen, group, ledger, window, commit_every, drain, clock_skew, connect_timeout }
+        Self {
+            admin_listen,
+            group,
+            ledger,
+            standby,
+            window,
+            commit_every,
+            drain,
+            clock_skew,
+            connect_timeout,
+        }
     }
 }
 
@@ -167,6 +179,7 @@ impl Settings {
             registry,
             group: own.group,
             ledger: own.ledger,
+            standby: own.standby,
             window: own.window,
             commit_every: own.commit_every,
             drain: own.drain,

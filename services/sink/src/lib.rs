@@ -18,6 +18,7 @@ mod plan;
 mod restore;
 mod service;
 mod settlement;
+mod standby;
 
 pub use arguments::Arguments;
 pub use options::{LogOptions, Options, RegistryOptions};

@@ -1,5 +1,7 @@
 //! The sink's metrics.
 
+use std::time::Duration;
+
 use delivery::{Gauges, Status};
 use event::TenantId;
 use telemetry::{HistogramVec, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
@@ -15,6 +17,8 @@ pub(crate) struct SinkMetrics {
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
     restored: IntCounterVec,
+    takeover: HistogramVec,
+    copied: IntCounterVec,
 }
 
 impl SinkMetrics {
@@ -55,6 +59,17 @@ impl SinkMetrics {
                 "changelog records applied on assignment",
                 &["topic"],
             )?,
+            takeover: metrics.histograms(
+                "takeover_seconds",
+                "from the assignment of a partition to its complete ledger",
+                &["topic"],
+                buckets::LATENCY,
+            )?,
+            copied: metrics.counters(
+                "standby_records_total",
+                "changelog records applied to standby copies",
+                &["topic"],
+            )?,
         })
     }
 
@@ -81,8 +96,14 @@ impl SinkMetrics {
         self.attempts.with_label_values(&[tenant.as_str(), kind]).inc();
     }
 
-    pub(crate) fn restored(&self, topic: &str, records: usize) {
+    pub(crate) fn restored(&self, topic: &str, records: usize, took: Duration) {
         self.restored.with_label_values(&[topic]).inc_by(records as u64);
+        self.takeover.with_label_values(&[topic]).observe(took.as_secs_f64());
+    }
+
+    /// For the thread that keeps the copies.
+    pub(crate) fn copied(&self) -> IntCounterVec {
+        self.copied.clone()
     }
 
     pub(crate) fn load(&self, gauges: Gauges, unacked: usize) {

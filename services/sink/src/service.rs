@@ -21,7 +21,9 @@ use crate::{
     metrics::SinkMetrics,
     options::Options,
     outbox::Outbox,
+    partition,
     plan::{Plan, PlanError},
+    standby::{Copied, Standby},
 };
 
 /// The wait before brokers or registry are asked again at the start.
@@ -163,16 +165,18 @@ impl Service {
         self,
         registry: RegistryClient,
         outcome_schema: u32,
-        topics: Vec<String>,
+        topics: Vec<Topic>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
-        let options = self.options;
+        let options = self.options.clone();
         // Bounded by the partitions' windows and the connections' limits: whoever reports to the loop must never block,
         // least of all the brokers' threads.
         #[allow(clippy::disallowed_methods)]
         let (outbound, inbox) = unbounded_channel();
         let clock = Clock::new();
         let ledger = open_ledger(options.ledger.clone(), clock, outbound.clone()).await?;
+        let standby = self.standby(&ledger, &topics)?;
+        let topics = topics.into_iter().map(|topic| topic.name).collect();
         let report = outbound.clone();
         let journal = Journal::new(&options.kafka, move |journaled| {
             report.send(Message::Journal(journaled)).ok();
@@ -208,6 +212,7 @@ impl Service {
             plan: self.plan,
             decoder: Arc::new(Decoder::new(registry)),
             ledger,
+            standby,
             outbox: Outbox::new(journal),
             member: Arc::clone(&member),
             client: target,
@@ -265,8 +270,29 @@ impl Service {
         }
     }
 
+    /// Copies of all ledgers, until the group gives us their partitions.
+    fn standby(&self, ledger: &Ledger, topics: &[Topic]) -> Result<Standby, StartError> {
+        if !self.options.standby {
+            return Ok(Standby::off());
+        }
+        let standby =
+            Standby::start(&self.options.kafka, ledger.clone(), self.metrics.copied()).map_err(|source| {
+                StartError::Io { what: "the thread of the standby copies cannot start".into(), source }
+            })?;
+        let of = |topic: &Topic| {
+            let (changelog, name) = (Arc::from(topics::names::ledger(&topic.name)), topic.name.clone());
+            (0..topic.partitions).map(move |partition| Copied {
+                changelog: Arc::clone(&changelog),
+                partition,
+                space: partition::space(&name, partition),
+            })
+        };
+        standby.follow(topics.iter().flat_map(of).collect());
+        Ok(standby)
+    }
+
     /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions.
-    async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<String>>, StartError> {
+    async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<Topic>>, StartError> {
         loop {
             let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
             let objects = self.plan.objects();
@@ -304,6 +330,12 @@ async fn open_ledger(
     Ok(ledger)
 }
 
+/// A topic to read.
+struct Topic {
+    name: String,
+    partitions: i32,
+}
+
 enum TopicProblem {
     /// The brokers may answer, or the topic may be created, later.
     Waiting(String),
@@ -314,7 +346,7 @@ fn check_topics(
     settings: &kafka::Settings,
     region: &str,
     objects: &[ObjectKind],
-) -> Result<Vec<String>, TopicProblem> {
+) -> Result<Vec<Topic>, TopicProblem> {
     let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
     let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
     let partitions = |topic: &str| {
@@ -335,7 +367,7 @@ fn check_topics(
             let what = format!("has {have} partitions, `{topic}` has {want}: they must be equal");
             return Err(TopicProblem::Wrong(StartError::Topic { topic: changelog, what }));
         }
-        all.push(topic);
+        all.push(Topic { name: topic, partitions: have as i32 });
     }
     Ok(all)
 }

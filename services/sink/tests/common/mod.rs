@@ -34,6 +34,7 @@ pub struct World {
 }
 
 pub struct RunningSink {
+    pub admin: SocketAddr,
     shutdown: Shutdown,
     task: tokio::task::JoinHandle<Result<(), sink::StartError>>,
 }
@@ -42,6 +43,24 @@ impl RunningSink {
     pub async fn stop(self) {
         self.shutdown.trigger();
         self.task.await.unwrap().unwrap();
+    }
+
+    /// The sum of a metric over its labels; its name without what all have in common.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text =
+            reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
+        let name = format!("counterfoil_sink_{name}");
+        let of = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(&name)).then(|| value.parse::<f64>().unwrap())
+        };
+        text.lines().filter_map(of).sum()
+    }
+
+    /// Whether it has its partitions, and their ledgers.
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("http://{}/health/ready", self.admin)).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// As if its process had died.
@@ -115,9 +134,10 @@ impl World {
 
     pub async fn sink_with(&self, options: Options) -> RunningSink {
         let service = sink::Service::build(options).await.unwrap();
+        let admin = service.admin_addr();
         let shutdown = Shutdown::new();
         let task = tokio::spawn(service.run(shutdown.clone()));
-        RunningSink { shutdown, task }
+        RunningSink { admin, shutdown, task }
     }
 
     /// Publishes a payment as the gateway would. Version 1 of entity `id` unless told otherwise.
