@@ -123,16 +123,23 @@ impl Buckets {
         let name = Name { kind: self.kind, start };
         let path = self.layout.path(name);
         self.layout.write(&names, Some(name))?;
-        std::fs::create_dir_all(&path).map_err(LedgerError::Folder)?;
-        let store = (self.opener)(name, &path, false).map_err(|error| match error {
+        let store = self.create(name, &path, &mut names).inspect_err(|_| {
+            std::fs::remove_dir_all(&path).ok(); // or else it is set aside at the next start
+        })?;
+        self.list.write().push(Bucket { name, store });
+        info!(bucket = %name, "ledger begins a new bucket");
+        Ok(())
+    }
+
+    fn create(&self, name: Name, path: &Path, names: &mut Vec<Name>) -> Result<Arc<dyn Store>, LedgerError> {
+        std::fs::create_dir_all(path).map_err(LedgerError::Folder)?;
+        let store = (self.opener)(name, path, false).map_err(|error| match error {
             OpenError::Failed(error) => error,
             OpenError::Damaged(reason) => LedgerError::store(reason),
         })?;
         names.push(name);
-        self.layout.write(&names, None)?;
-        self.list.write().push(Bucket { name, store });
-        info!(bucket = %name, "ledger begins a new bucket");
-        Ok(())
+        self.layout.write(names, None)?;
+        Ok(store)
     }
 
     /// The bucket that changes go to.

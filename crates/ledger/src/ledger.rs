@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc,
     },
     time::Duration,
@@ -27,6 +27,8 @@ use crate::{
 
 /// Keys read at a time for a digest.
 const PAGE: usize = 4_096;
+/// Between two tries to let go of what is old; a failed one is not tried again at once.
+const EXPIRE_EVERY_MS: u64 = 60_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a ledger is opened.
@@ -74,6 +76,8 @@ pub struct Ledger {
     pub(crate) store: Arc<Buckets>,
     jobs: mpsc::Sender<Vec<Job>>,
     expiring: Arc<AtomicBool>,
+    /// When it was last tried to let go of what is old.
+    expired_at: Arc<AtomicI64>,
 }
 
 impl Ledger {
@@ -101,7 +105,7 @@ impl Ledger {
             .name("ledger".into())
             .spawn(move || writer.run(&inbox))
             .map_err(LedgerError::Folder)?;
-        Ok(Self { store, jobs, expiring: Arc::default() })
+        Ok(Self { store, jobs, expiring: Arc::default(), expired_at: Arc::new(AtomicI64::new(i64::MIN)) })
     }
 
     /// Hands jobs to the thread, in order.
@@ -173,9 +177,12 @@ impl Ledger {
     /// Lets what is older than the horizon go, on a thread of its own. To be called now and then; at most times it does
     /// nothing.
     pub fn expire(&self, now_ms: i64) {
-        if !self.store.is_due(now_ms) || self.expiring.swap(true, Ordering::AcqRel) {
+        // Either way: a clock that was ahead must not stop it.
+        let too_early = now_ms.abs_diff(self.expired_at.load(Ordering::Acquire)) < EXPIRE_EVERY_MS;
+        if too_early || !self.store.is_due(now_ms) || self.expiring.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.expired_at.store(now_ms, Ordering::Release);
         let (store, expiring) = (Arc::clone(&self.store), Arc::clone(&self.expiring));
         let work = move || {
             if let Err(error) = store.expire(now_ms) {

@@ -1,11 +1,18 @@
 //! The names in the ledger's folder: older folders must be read.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{NOW, conformance::options};
 use crate::{
-    Opened, Store as _, StoreKind,
-    buckets::Buckets,
+    OpenError, Opened, Store as _, StoreKind,
+    buckets::{Buckets, Opener},
     layout::{Found, Layout, Name},
 };
 
@@ -68,6 +75,31 @@ fn the_first_versions_folder_is_the_oldest_bucket() {
     assert_eq!(buckets.position(&space).unwrap(), Some(5));
     let names: Vec<String> = buckets.names().iter().map(ToString::to_string).collect();
     assert_eq!(names, ["sled".to_owned(), format!("sled-{NOW}")]);
+}
+
+#[test]
+fn a_bucket_that_cannot_be_created_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&fails);
+    let opener: Opener = Box::new(move |name: Name, path: &Path, present| {
+        if flag.load(Ordering::SeqCst) {
+            return Err(OpenError::Damaged("a disk that is full".into()));
+        }
+        name.kind.open(path, 1 << 20, present)
+    });
+    let options = options(dir.path(), StoreKind::Redb);
+    let (buckets, _) = Buckets::open_with(&options, NOW, opener).unwrap();
+    fails.store(true, Ordering::SeqCst);
+    assert!(buckets.begin(NOW + 1).is_err());
+    assert!(!dir.path().join(format!("redb-{}", NOW + 1)).exists());
+    buckets.apply(&"space".into(), Vec::new(), Some(1)).unwrap();
+    fails.store(false, Ordering::SeqCst);
+    buckets.begin(NOW + 2).unwrap();
+    drop(buckets);
+    let (buckets, opened) = Buckets::open(&options, NOW).unwrap();
+    assert_eq!(opened, Opened::Fine);
+    assert_eq!(buckets.position(&"space".into()).unwrap(), Some(1));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use delivery::{Prior, Status};
 
-use super::{KINDS, NOW, conformance::options, entity, intent, key, outcome, space, stored};
-use crate::{Entry, Ledger, Opened, StoreKind, Stored};
+use super::{KINDS, NOW, conformance::options, entity, intent, key, outcome, space, stored, ticket};
+use crate::{Entry, Job, Ledger, Opened, StoreKind, Stored};
 
 /// A changelog, and whoever writes it.
 #[derive(Default)]
@@ -89,7 +89,36 @@ fn an_older_copy_of_the_folder_is_caught_up() {
     }
 }
 
-/// LED-2, and for every pair of stores.
+/// LED-2: what the ledger's thread wrote while it delivered, and what another machine makes of the changelog.
+#[test]
+fn a_restored_ledger_has_the_digest_of_the_one_that_wrote_the_changelog() {
+    for kind in KINDS {
+        let (written, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut changelog = Changelog::default();
+        changelog.grow(0, 300);
+        let ledger = open(written.path(), kind);
+        for (offset, stored) in changelog.0.iter().enumerate() {
+            let (ticket, space, key, position) = (ticket(), space(), stored.key, offset as i64);
+            ledger.submit(vec![match &stored.entry {
+                Entry::Intent(intent) => {
+                    Job::Intent { ticket, space, key, intent: *intent, position: Some(position) }
+                }
+                Entry::Outcome(outcome) => {
+                    let (entity, outcome) = (stored.entity, outcome.clone());
+                    Job::Outcome { ticket, space, key, entity, outcome, position }
+                }
+            }]);
+        }
+        ledger.settle();
+        let before = ledger.digest(&space()).unwrap();
+        let ledger = open(restored.path(), kind);
+        assert_ne!(ledger.digest(&space()).unwrap(), before, "nothing is there yet");
+        assert_eq!(changelog.restore(&ledger, &space()), changelog.0.len());
+        assert_eq!(ledger.digest(&space()).unwrap(), before, "{kind:?}");
+    }
+}
+
+/// The same for every store and however it lies in buckets.
 #[test]
 fn a_restored_ledger_has_the_digest_of_the_lost_one() {
     let mut changelog = Changelog::default();

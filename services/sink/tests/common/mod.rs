@@ -230,6 +230,15 @@ impl World {
         }
     }
 
+    /// A hash over what the ledger in a folder knows, for each partition of payments. No sink may have it open.
+    pub fn digests(&self, dir: &Path) -> Vec<[u8; 32]> {
+        let options = ledger::LedgerOptions { dir: dir.to_owned(), ..ledger::LedgerOptions::default() };
+        let (ledger, opened) = ledger::Ledger::open(&options, 1, |_| {}).unwrap();
+        assert_eq!(opened, ledger::Opened::Fine);
+        let topic = names::object_topic(REGION, ObjectKind::Payment);
+        (0..12).map(|p| ledger.digest(&format!("{topic}-{p}").into()).unwrap()).collect()
+    }
+
     pub fn totals(&self) -> sandbox::Totals {
         self.sandbox.summary().totals
     }
