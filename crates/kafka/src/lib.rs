@@ -17,6 +17,7 @@ mod ranges;
 mod reader;
 mod settings;
 mod starts;
+mod tail;
 
 pub use assignment::AssignmentId;
 pub use consumer::{Assigned, Fetched, GroupEvent, GroupOptions, Member};
@@ -27,3 +28,4 @@ pub use producer::{Ack, Position, Producer};
 pub use ranges::{Met, Range, RangeReader, RangeRecord};
 pub use reader::{ReadError, ReadRecord, Reader};
 pub use settings::{Settings, SettingsError};
+pub use tail::{Start, Tail};

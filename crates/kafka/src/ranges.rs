@@ -39,7 +39,7 @@ pub struct RangeRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; none is a tombstone.
     pub value: Option<&'a [u8]>,
-    message: &'a BorrowedMessage<'a>,
+    pub(crate) message: &'a BorrowedMessage<'a>,
 }
 
 impl RangeRecord<'_> {

@@ -5,7 +5,7 @@
 pub enum LedgerError {
     /// The store refused an operation.
     #[error("the ledger's store failed")]
-    Store(#[source] sled::Error),
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store's folder cannot be used.
     #[error("the ledger's folder cannot be used")]
     Folder(#[source] std::io::Error),
@@ -31,10 +31,14 @@ impl LedgerError {
             Self::Record(_) => "SNK-0022",
         }
     }
+
+    pub(crate) fn store(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl From<sled::Error> for LedgerError {
     fn from(error: sled::Error) -> Self {
-        Self::Store(error)
+        Self::store(error)
     }
 }

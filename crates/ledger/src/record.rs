@@ -63,6 +63,11 @@ pub fn version_key(route: RouteId, entity: EntityId) -> [u8; 25] {
     bytes
 }
 
+/// Whether a key of the store is one of [`version_key`]'s.
+pub(crate) fn is_version_key(key: &[u8]) -> bool {
+    key.len() == 25 && key[0] == b'v'
+}
+
 impl Stored {
     /// The changelog's key. Intent and outcome have different ones, so that in the compacted topic a zombie's late
     /// Intent cannot take the place of an outcome.

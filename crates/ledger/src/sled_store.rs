@@ -1,20 +1,17 @@
 //! The store on sled 0.34.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ops::Bound, path::Path, sync::Arc};
 
 use ahash::AHashMap;
 use parking_lot::RwLock;
-use tracing::warn;
 
-use crate::{Change, LedgerError, Store};
+use crate::{
+    Change, LedgerError, OpenError, Store,
+    store::{POSITION, TRIES, WAIT, catching, decode_position},
+};
 
-/// The key of the changelog position; no posting or version key has length 1.
-const POSITION: &[u8] = b"p";
-/// The database's folder below the ledger's.
-const FOLDER: &str = "sled";
+/// What every database of sled's has.
+const FILES: [&str; 2] = ["conf", "db"];
 
 /// A ledger store on sled: one tree for each space.
 ///
@@ -25,35 +22,22 @@ pub struct SledStore {
     trees: RwLock<AHashMap<Arc<str>, sled::Tree>>,
 }
 
-/// What opening found.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Opened {
-    /// The store was there or is new.
-    Fine,
-    /// A damaged store was moved here; the new one is empty and must be restored from the changelog.
-    SetAside(PathBuf),
-}
-
 impl SledStore {
-    /// Opens the store in `dir`, with `cache_bytes` of memory for pages. A store that does not open is set aside.
-    pub fn open(dir: &Path, cache_bytes: u64) -> Result<(Self, Opened), LedgerError> {
-        let path = dir.join(FOLDER);
-        std::fs::create_dir_all(dir).map_err(LedgerError::Folder)?;
-        match open_db(&path, cache_bytes) {
-            Ok(db) => Ok((Self::new(db), Opened::Fine)),
-            // Held by another process: that is no damage, and setting it aside would take it from its owner.
-            Err(error @ sled::Error::Io(_)) => Err(error.into()),
-            Err(error) => {
-                let aside = free_name(dir);
-                warn!(%error, aside = %aside.display(), "ledger store is damaged, setting it aside");
-                std::fs::rename(&path, &aside).map_err(LedgerError::Folder)?;
-                Ok((Self::new(open_db(&path, cache_bytes)?), Opened::SetAside(aside)))
-            }
+    /// Opens the store in the folder `path`, with `cache_bytes` of memory for pages, and reads all of it once: sled
+    /// meets damage only where it reads. With `present`, files that are missing are damage.
+    pub fn open(path: &Path, cache_bytes: u64, present: bool) -> Result<Self, OpenError> {
+        if present && let Some(missing) = FILES.iter().find(|file| !path.join(file).exists()) {
+            return Err(OpenError::Damaged(format!("its file `{missing}` is gone")));
         }
-    }
-
-    fn new(db: sled::Db) -> Self {
-        Self { db, trees: RwLock::new(AHashMap::new()) }
+        catching(|| {
+            let db = open_db(path, cache_bytes).map_err(opening)?;
+            for name in db.tree_names() {
+                for pair in &db.open_tree(name).map_err(opening)? {
+                    pair.map_err(opening)?;
+                }
+            }
+            Ok(Self { db, trees: RwLock::new(AHashMap::new()) })
+        })
     }
 
     fn tree(&self, space: &Arc<str>) -> Result<sled::Tree, LedgerError> {
@@ -93,9 +77,7 @@ impl Store for SledStore {
     }
 
     fn position(&self, space: &Arc<str>) -> Result<Option<i64>, LedgerError> {
-        let Some(bytes) = self.tree(space)?.get(POSITION)? else { return Ok(None) };
-        let bytes = bytes.as_ref().try_into().map_err(|_| LedgerError::Record("the position is damaged"))?;
-        Ok(Some(i64::from_be_bytes(bytes)))
+        self.tree(space)?.get(POSITION)?.map(|bytes| decode_position(&bytes)).transpose()
     }
 
     fn clear(&self, space: &Arc<str>) -> Result<(), LedgerError> {
@@ -104,21 +86,53 @@ impl Store for SledStore {
     }
 
     fn len(&self, space: &Arc<str>) -> Result<usize, LedgerError> {
-        Ok(self.tree(space)?.len())
+        let tree = self.tree(space)?;
+        Ok(tree.len() - usize::from(tree.contains_key(POSITION)?))
+    }
+
+    fn scan(&self, space: &Arc<str>, after: &[u8], limit: usize) -> Result<Vec<Change>, LedgerError> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let mut found = Vec::new();
+        for pair in self.tree(space)?.range::<&[u8], _>(behind) {
+            let (key, value) = pair?;
+            if found.len() == limit {
+                break;
+            }
+            if key != POSITION {
+                found.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn spaces(&self) -> Result<Vec<Arc<str>>, LedgerError> {
+        let own = self.db.name();
+        let names = self.db.tree_names().into_iter().filter(|name| *name != own);
+        Ok(names.map(|name| Arc::from(&*String::from_utf8_lossy(&name))).collect())
     }
 }
 
 fn open_db(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error> {
-    sled::Config::new().path(path).cache_capacity(cache_bytes).mode(sled::Mode::HighThroughput).open()
+    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).mode(sled::Mode::HighThroughput);
+    for _ in 1..TRIES {
+        match config.open() {
+            // The lock's error has no kind of its own.
+            Err(sled::Error::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+                std::thread::sleep(WAIT);
+            }
+            opened => return opened,
+        }
+    }
+    config.open()
 }
 
-fn free_name(dir: &Path) -> PathBuf {
-    let mut number = 1;
-    loop {
-        let path = dir.join(format!("{FOLDER}.damaged-{number}"));
-        if !path.exists() {
-            return path;
+/// An error of the system is no damage: another process may hold the files, and setting them aside would take them
+/// from their owner. A file that ends too early is.
+fn opening(error: sled::Error) -> OpenError {
+    match error {
+        sled::Error::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            OpenError::Failed(LedgerError::store(error))
         }
-        number += 1;
+        error => OpenError::Damaged(error.to_string()),
     }
 }

@@ -14,7 +14,20 @@ use delivery::{
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
 
-use crate::{Entry, Job, Ledger, LedgerOptions, Opened, SledStore, Store, Stored, Written};
+use crate::{Entry, Job, Ledger, LedgerOptions, Opened, StoreKind, Stored, Written};
+
+mod conformance;
+mod crash;
+mod damage;
+mod faults;
+mod horizon;
+mod layout;
+mod model;
+mod rollback;
+
+const KINDS: [StoreKind; 2] = [StoreKind::Sled, StoreKind::Redb];
+/// Some moment, in milliseconds.
+const NOW: i64 = 1_764_000_000_000;
 
 fn space() -> Arc<str> {
     Arc::from("cf.eu.finance.invoice.v1-3")
@@ -74,7 +87,7 @@ fn stored(n: u128, entry: Entry) -> Stored {
 struct Rig {
     ledger: Ledger,
     written: mpsc::Receiver<Written>,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Rig {
@@ -82,9 +95,9 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let (report, written) = mpsc::channel();
         let options = LedgerOptions { dir: dir.path().to_owned(), reserve_bytes, ..LedgerOptions::default() };
-        let (ledger, opened) = Ledger::open(&options, move |w| report.send(w).unwrap()).unwrap();
+        let (ledger, opened) = Ledger::open(&options, NOW, move |w| report.send(w).unwrap()).unwrap();
         assert_eq!(opened, Opened::Fine);
-        Self { ledger, written, dir }
+        Self { ledger, written, _dir: dir }
     }
 
     fn next(&self) -> Written {
@@ -265,41 +278,6 @@ fn a_settled_ledger_has_everything_that_was_handed_over() {
     for n in 0..500 {
         assert!(matches!(rig.ledger.consult(&space, &key(n), entity()).unwrap().0, Prior::Intent(_)));
     }
-}
-
-#[test]
-fn the_store_keeps_spaces_apart_and_positions_with_their_records() {
-    let dir = tempfile::tempdir().unwrap();
-    let (one, two): (Arc<str>, Arc<str>) = (Arc::from("one"), Arc::from("two"));
-    {
-        let (store, _) = SledStore::open(dir.path(), 1 << 20).unwrap();
-        store.apply(&one, vec![(b"key".to_vec(), b"1".to_vec())], Some(11)).unwrap();
-        store.apply(&two, vec![(b"key".to_vec(), b"2".to_vec())], None).unwrap();
-        store.sync().unwrap();
-    }
-    let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
-    assert_eq!(opened, Opened::Fine);
-    assert_eq!(store.get(&one, b"key").unwrap().as_deref(), Some(&b"1"[..]));
-    assert_eq!(store.get(&two, b"key").unwrap().as_deref(), Some(&b"2"[..]));
-    assert_eq!((store.position(&one).unwrap(), store.position(&two).unwrap()), (Some(11), None));
-    store.clear(&one).unwrap();
-    assert_eq!((store.len(&one).unwrap(), store.position(&one).unwrap()), (0, None));
-    assert_eq!(store.len(&two).unwrap(), 1);
-}
-
-#[test]
-fn a_damaged_store_is_set_aside_and_a_held_one_is_not() {
-    let rig = Rig::open(0);
-    let held = SledStore::open(rig.dir.path(), 1 << 20);
-    assert!(held.is_err(), "another process has it");
-    assert!(!rig.dir.path().join("sled.damaged-1").exists());
-
-    let dir = tempfile::tempdir().unwrap();
-    drop(SledStore::open(dir.path(), 1 << 20).unwrap());
-    std::fs::write(dir.path().join("sled/conf"), b"this is no configuration of sled").unwrap();
-    let (store, opened) = SledStore::open(dir.path(), 1 << 20).unwrap();
-    assert_eq!(opened, Opened::SetAside(dir.path().join("sled.damaged-1")));
-    assert_eq!(store.len(&space()).unwrap(), 0);
 }
 
 /// The Intent of a range goes the way of all others: job, store, changelog, restore. It only grows.

@@ -8,39 +8,16 @@ use std::{
 };
 
 use ahash::AHashMap;
-use delivery::{Intent, Outcome, PartitionId, Prior, Ticket};
-use event::{EntityId, PostingKey, RouteId};
-use serde::{Deserialize, Serialize};
-use tracing::{error, info, warn};
+use delivery::{Intent, Outcome, PartitionId, Ticket};
+use event::{EntityId, PostingKey};
+use tracing::{info, warn};
 
-use crate::{
-    Entry, LedgerError, Opened, SledStore, Store, Stored,
-    batch::{Batch, stored_version},
-    record::{RANGE, decode_entry, posting_key},
-};
+use crate::{LedgerError, Store as _, Stored, batch::Batch, buckets::Buckets};
 
 /// Most jobs in one batch.
 const MAX_BATCH: usize = 2_048;
 /// The wait before outcomes are tried again on a store that failed.
 const RETRY: Duration = Duration::from_millis(200);
-
-/// How a ledger is opened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LedgerOptions {
-    /// The folder.
-    pub dir: PathBuf,
-    /// Memory for the store's pages, bytes.
-    pub cache_bytes: u64,
-    /// Bytes of disk that must stay free: below that no Intent is written, so nothing is sent.
-    pub reserve_bytes: u64,
-}
-
-impl Default for LedgerOptions {
-    fn default() -> Self {
-        Self { dir: PathBuf::from("data/ledger"), cache_bytes: 256 << 20, reserve_bytes: 64 << 20 }
-    }
-}
 
 /// Something to write.
 #[derive(Debug)]
@@ -106,116 +83,10 @@ pub enum Written {
     Fails(bool),
 }
 
-/// A handle to the ledger. Cheap to clone. The thread ends with the last handle.
-#[derive(Clone)]
-pub struct Ledger {
-    store: Arc<dyn Store>,
-    jobs: mpsc::Sender<Vec<Job>>,
-}
-
-impl Ledger {
-    /// Opens the store and starts the thread, which tells `report` what it wrote.
-    pub fn open(
-        options: &LedgerOptions,
-        report: impl Fn(Written) + Send + 'static,
-    ) -> Result<(Self, Opened), LedgerError> {
-        let (store, opened) = SledStore::open(&options.dir, options.cache_bytes)?;
-        let space = DiskSpace { dir: options.dir.clone(), reserve: options.reserve_bytes };
-        Ok((Self::start(Arc::new(store), space, report)?, opened))
-    }
-
-    fn start(
-        store: Arc<dyn Store>,
-        space: DiskSpace,
-        report: impl Fn(Written) + Send + 'static,
-    ) -> Result<Self, LedgerError> {
-        let (jobs, inbox) = mpsc::channel();
-        let writer =
-            Writer { store: Arc::clone(&store), space, failing: Cell::new(false), report: Box::new(report) };
-        std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || writer.run(&inbox))
-            .map_err(LedgerError::Folder)?;
-        Ok(Self { store, jobs })
-    }
-
-    /// Hands jobs to the thread, in order.
-    pub fn submit(&self, jobs: Vec<Job>) {
-        if !jobs.is_empty() && self.jobs.send(jobs).is_err() {
-            error!("the ledger's thread is gone, nothing more will be sent");
-        }
-    }
-
-    /// What the ledger knows about a posting, and the newest version applied to its entity.
-    pub fn consult(
-        &self,
-        space: &Arc<str>,
-        key: &PostingKey,
-        entity: EntityId,
-    ) -> Result<(Prior, Option<i64>), LedgerError> {
-        let prior = match self.store.get(space, &posting_key(key))? {
-            None => Prior::None,
-            Some(bytes) => match decode_entry(&bytes)? {
-                Entry::Intent(intent) => Prior::Intent(intent),
-                Entry::Outcome(outcome) => Prior::Outcome(outcome),
-            },
-        };
-        Ok((prior, self.version(space, key.route, entity)?))
-    }
-
-    /// Up to which offset records of the space's partition may have been sent without an Intent of their own.
-    pub fn range(&self, space: &Arc<str>) -> Result<i64, LedgerError> {
-        let Some(bytes) = self.store.get(space, &posting_key(&RANGE))? else { return Ok(0) };
-        match decode_entry(&bytes)? {
-            Entry::Intent(intent) => Ok(intent.deadline),
-            Entry::Outcome(_) => Err(LedgerError::Record("a range has an outcome")),
-        }
-    }
-
-    /// The next changelog offset that the space has not seen.
-    pub fn next_position(&self, space: &Arc<str>) -> Result<i64, LedgerError> {
-        Ok(self.store.position(space)?.map_or(0, |p| p + 1))
-    }
-
-    /// Empties a space, to be restored from the start of its changelog.
-    pub fn clear(&self, space: &Arc<str>) -> Result<(), LedgerError> {
-        self.store.clear(space)
-    }
-
-    /// Waits until everything handed over before is written: a partition that comes back must not meet late writes of its
-    /// former assignment. Blocking.
-    pub fn settle(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
-        if self.jobs.send(vec![Job::Barrier(done)]).is_ok() {
-            wait.recv().ok(); // the thread is gone: nothing will be written any more
-        }
-    }
-
-    /// Applies changelog records, in order, up to and including `position`. Blocking.
-    pub fn restore(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
-        let mut batch = Batch::new(&*self.store, space);
-        for stored in records {
-            batch.restore(stored)?;
-        }
-        batch.position = Some(position);
-        batch.apply()?;
-        self.store.sync()
-    }
-
-    fn version(
-        &self,
-        space: &Arc<str>,
-        route: RouteId,
-        entity: EntityId,
-    ) -> Result<Option<i64>, LedgerError> {
-        stored_version(&*self.store, space, route, entity)
-    }
-}
-
 /// Watches the disk, so that the store never meets a full one in the middle of a write.
-struct DiskSpace {
-    dir: PathBuf,
-    reserve: u64,
+pub(crate) struct DiskSpace {
+    pub(crate) dir: PathBuf,
+    pub(crate) reserve: u64,
 }
 
 impl DiskSpace {
@@ -226,16 +97,16 @@ impl DiskSpace {
     }
 }
 
-struct Writer {
-    store: Arc<dyn Store>,
-    space: DiskSpace,
+pub(crate) struct Writer {
+    pub(crate) store: Arc<Buckets>,
+    pub(crate) space: DiskSpace,
     /// Whether the last write failed: the change is news, each failure is not.
-    failing: Cell<bool>,
-    report: Box<dyn Fn(Written) + Send>,
+    pub(crate) failing: Cell<bool>,
+    pub(crate) report: Box<dyn Fn(Written) + Send>,
 }
 
 impl Writer {
-    fn run(&self, inbox: &mpsc::Receiver<Vec<Job>>) {
+    pub(crate) fn run(&self, inbox: &mpsc::Receiver<Vec<Job>>) {
         while let Ok(mut jobs) = inbox.recv() {
             while jobs.len() < MAX_BATCH
                 && let Ok(more) = inbox.try_recv()
@@ -294,6 +165,7 @@ impl Writer {
     }
 
     fn apply(&self, jobs: &[Job]) -> Result<(), LedgerError> {
+        let nobody_else_writes = self.store.exclusive();
         let mut batches: AHashMap<&Arc<str>, Batch<'_>> = AHashMap::new();
         let mut must_sync = false;
         for job in jobs {
@@ -305,6 +177,7 @@ impl Writer {
         for batch in batches.into_values() {
             batch.apply()?;
         }
+        drop(nobody_else_writes);
         // Outcomes need no sync: the changelog has them, and position and records move together.
         if must_sync { self.store.sync() } else { Ok(()) }
     }

@@ -64,11 +64,12 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// The only user of each foreign crate, tests included.
-const OWNERS: [(&str, &str); 7] = [
+const OWNERS: [(&str, &str); 8] = [
     ("rdkafka", "kafka"),
     ("rdkafka-sys", "kafka"),
     ("apache-avro", "contract"),
     ("schema_registry_converter", "contract"),
+    ("redb", "ledger"),
     ("sled", "ledger"),
     ("vrl", "mapping"),
     ("prometheus", "telemetry"),

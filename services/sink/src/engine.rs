@@ -5,7 +5,10 @@ mod actions;
 mod backlog;
 mod group;
 
-use std::{sync::Arc, time::Duration, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use ahash::{AHashMap, AHashSet};
 use contract::Decoder;
@@ -19,7 +22,7 @@ use tracing::error;
 
 use crate::{
     admission::Job, clock::Clock, message::Message, metrics::SinkMetrics, outbox::Outbox,
-    partition::Partition, plan::Plan, settlement::Settlement,
+    partition::Partition, plan::Plan, settlement::Settlement, standby::Standby,
 };
 use group::Revocation;
 
@@ -77,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) plan: Arc<Plan>,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) ledger: Ledger,
+    pub(crate) standby: Standby,
     pub(crate) outbox: Outbox,
     pub(crate) member: Arc<Member>,
     pub(crate) client: Client,
@@ -111,6 +115,8 @@ pub(crate) struct Engine {
     unknown_schemas: AHashSet<u32>,
     /// Partitions whose ledgers are not complete.
     restoring: usize,
+    /// One restore at a time: one of an assignment that is over must not write beside the next one's deliveries.
+    restores: Arc<Mutex<()>>,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
     ledger_jobs: Vec<ledger::Job>,
     tickets: Vec<Option<Ticket>>,
@@ -132,6 +138,7 @@ impl Engine {
             revocations: Vec::new(),
             unknown_schemas: AHashSet::new(),
             restoring: 0,
+            restores: Arc::default(),
             ledger_jobs: Vec::new(),
             tickets: Vec::new(),
             failure: None,
@@ -161,6 +168,7 @@ impl Engine {
             if gauges_set.elapsed() >= GAUGES {
                 gauges_set = Instant::now();
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
+                self.parts.ledger.expire(self.parts.clock.now().wall);
             }
             if left {
                 break;

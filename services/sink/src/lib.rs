@@ -19,6 +19,7 @@ mod reread;
 mod restore;
 mod service;
 mod settlement;
+mod standby;
 
 pub use arguments::Arguments;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};

@@ -1,5 +1,7 @@
 //! The sink's metrics.
 
+use std::time::Duration;
+
 use delivery::{Gauges, Status};
 use event::TenantId;
 use telemetry::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Metrics, MetricsError, buckets};
@@ -17,6 +19,8 @@ pub(crate) struct SinkMetrics {
     restored: IntCounterVec,
     reread: IntCounterVec,
     refused_intents: IntCounterVec,
+    takeover: HistogramVec,
+    copied: IntCounterVec,
 }
 
 impl SinkMetrics {
@@ -67,6 +71,17 @@ impl SinkMetrics {
                 "Intents that the local ledger did not take: nothing was sent",
                 &[],
             )?,
+            takeover: metrics.histograms(
+                "takeover_seconds",
+                "from the assignment of a partition to its complete ledger",
+                &["topic"],
+                buckets::LATENCY,
+            )?,
+            copied: metrics.counters(
+                "standby_records_total",
+                "changelog records applied to standby copies",
+                &["topic"],
+            )?,
         })
     }
 
@@ -98,8 +113,14 @@ impl SinkMetrics {
         self.attempts.with_label_values(&[tenant.as_str(), kind]).inc();
     }
 
-    pub(crate) fn restored(&self, topic: &str, records: usize) {
+    pub(crate) fn restored(&self, topic: &str, records: usize, took: Duration) {
         self.restored.with_label_values(&[topic]).inc_by(records as u64);
+        self.takeover.with_label_values(&[topic]).observe(took.as_secs_f64());
+    }
+
+    /// For the thread that keeps the copies.
+    pub(crate) fn copied(&self) -> IntCounterVec {
+        self.copied.clone()
     }
 
     pub(crate) fn reread(&self, tenant: &TenantId, records: usize) {

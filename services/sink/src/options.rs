@@ -25,6 +25,9 @@ pub struct Options {
     pub group: String,
     /// The local ledger.
     pub ledger: LedgerOptions,
+    /// Whether copies are kept of the ledgers of partitions that other members own: a takeover then reads only the last
+    /// moments of a changelog. Costs each sink the reading and writing of all changelogs of its group.
+    pub standby: bool,
     /// Most records of one partition that are fetched and not settled.
     pub window: usize,
     /// Which requests have an Intent of their own in the ledger: `each`, or those alone where a repeat could do harm
@@ -89,6 +92,7 @@ impl Default for Options {
             registry: RegistryOptions::default(),
             group: "counterfoil-sink".to_owned(),
             ledger: LedgerOptions::default(),
+            standby: true,
             window: 1_000,
             intents: IntentsOption::Shared,
             commit_every: Duration::from_secs(1),

@@ -1,8 +1,10 @@
 //! An assigned partition, as the engine sees it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use kafka::{Assigned, Fetched};
+
+use crate::standby::Copied;
 
 /// Topic and partition of an assignment, its ledger's space, and the records that cannot be taken in yet.
 pub(crate) struct Partition {
@@ -12,6 +14,8 @@ pub(crate) struct Partition {
     pub(crate) space: Arc<str>,
     /// The topic of its changelog.
     pub(crate) changelog: Arc<str>,
+    /// When it was assigned.
+    pub(crate) since: Instant,
     /// Whether its ledger is complete. Nothing is taken in before.
     pub(crate) restored: bool,
     /// Records that cannot be taken in yet: the ledger is not complete, or the first one's schema is not known.
@@ -27,12 +31,24 @@ impl Partition {
         Self {
             topic: Arc::clone(&assigned.topic),
             number: assigned.partition,
-            space: Arc::from(format!("{}-{}", assigned.topic, assigned.partition)),
+            space: space(&assigned.topic, assigned.partition),
             changelog: Arc::from(topics::names::ledger(&assigned.topic)),
+            since: Instant::now(),
             restored: false,
             waiting: VecDeque::new(),
             held: false,
             schema: None,
         }
     }
+
+    /// The same, for its standby copy.
+    pub(crate) fn copied(&self) -> Copied {
+        let (changelog, space) = (Arc::clone(&self.changelog), Arc::clone(&self.space));
+        Copied { changelog, partition: self.number, space }
+    }
+}
+
+/// The key space of a partition in the ledger. Do not change: it names what is stored.
+pub(crate) fn space(topic: &str, partition: i32) -> Arc<str> {
+    Arc::from(format!("{topic}-{partition}"))
 }

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
 use delivery::{Core, CoreOptions, Intents};
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
-use ledger::{Ledger, LedgerError, Opened, Written};
+use ledger::{Ledger, LedgerError, LedgerOptions, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions};
-use telemetry::{Metrics, MetricsError};
+use telemetry::{IntCounter, Metrics, MetricsError};
 use tenancy::{ConfigErrors, Environment, TenantSet};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
 use crate::{
@@ -20,7 +20,9 @@ use crate::{
     metrics::SinkMetrics,
     options::{IntentsOption, Options},
     outbox::Outbox,
+    partition,
     plan::{Plan, PlanError},
+    standby::{Copied, Standby},
 };
 
 /// The wait before brokers or registry are asked again at the start.
@@ -162,29 +164,24 @@ impl Service {
         self,
         registry: RegistryClient,
         outcome_schema: u32,
-        topics: Vec<String>,
+        topics: Vec<Topic>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
-        let options = self.options;
+        let options = self.options.clone();
         // Bounded by the partitions' windows and the connections' limits: whoever reports to the loop must never block,
         // least of all the brokers' threads.
         #[allow(clippy::disallowed_methods)]
         let (outbound, inbox) = unbounded_channel();
-        let (report, refused) = (outbound.clone(), self.metrics.refused_intents());
-        let (ledger, opened) = Ledger::open(&options.ledger, move |written| {
-            if let Written::IntentsFailed(tickets) = &written {
-                refused.inc_by(tickets.len() as u64);
-            }
-            report.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
-        })?;
-        if let Opened::SetAside(path) = opened {
-            warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
-        }
+        let clock = Clock::new();
+        let ledger =
+            open_ledger(options.ledger.clone(), clock, outbound.clone(), self.metrics.refused_intents())
+                .await?;
+        let standby = self.standby(&ledger, &topics)?;
+        let topics = topics.into_iter().map(|topic| topic.name).collect();
         let report = outbound.clone();
         let journal = Journal::new(&options.kafka, move |journaled| {
             report.send(Message::Journal(journaled)).ok();
         })?;
-        let clock = Clock::new();
         let intents = intents(&options, self.lease);
         self.plan.announce(intents);
         let mut core = Core::new(CoreOptions {
@@ -220,6 +217,7 @@ impl Service {
             plan: self.plan,
             decoder: Arc::new(Decoder::new(registry)),
             ledger,
+            standby,
             outbox: Outbox::new(journal),
             member: Arc::clone(&member),
             client: target,
@@ -277,9 +275,30 @@ impl Service {
         }
     }
 
+    /// Copies of all ledgers, until the group gives us their partitions.
+    fn standby(&self, ledger: &Ledger, topics: &[Topic]) -> Result<Standby, StartError> {
+        if !self.options.standby {
+            return Ok(Standby::off());
+        }
+        let standby =
+            Standby::start(&self.options.kafka, ledger.clone(), self.metrics.copied()).map_err(|source| {
+                StartError::Io { what: "the thread of the standby copies cannot start".into(), source }
+            })?;
+        let of = |topic: &Topic| {
+            let (changelog, name) = (Arc::from(topics::names::ledger(&topic.name)), topic.name.clone());
+            (0..topic.partitions).map(move |partition| Copied {
+                changelog: Arc::clone(&changelog),
+                partition,
+                space: partition::space(&name, partition),
+            })
+        };
+        standby.follow(topics.iter().flat_map(of).collect());
+        Ok(standby)
+    }
+
     /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions, and each tenant a
     /// dead-letter topic.
-    async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<String>>, StartError> {
+    async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<Topic>>, StartError> {
         loop {
             let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
             let plan = Arc::clone(&self.plan);
@@ -297,13 +316,42 @@ impl Service {
     }
 }
 
+/// Opening reads all of the store, so not on a thread that serves others.
+async fn open_ledger(
+    options: LedgerOptions,
+    clock: Clock,
+    outbound: UnboundedSender<Message>,
+    refused: IntCounter,
+) -> Result<Ledger, StartError> {
+    let open = move || {
+        Ledger::open(&options, clock.now().wall, move |written| {
+            if let Written::IntentsFailed(tickets) = &written {
+                refused.inc_by(tickets.len() as u64);
+            }
+            outbound.send(Message::Ledger(written)).ok(); // the engine has stopped: nobody listens
+        })
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    let (ledger, opened) = opened.map_err(|panicked| StartError::Stopped(panicked.to_string()))??;
+    if let Opened::SetAside(path) = opened {
+        warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
+    }
+    Ok(ledger)
+}
+
+/// A topic to read.
+struct Topic {
+    name: String,
+    partitions: i32,
+}
+
 enum TopicProblem {
     /// The brokers may answer, or the topic may be created, later.
     Waiting(String),
     Wrong(StartError),
 }
 
-fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result<Vec<String>, TopicProblem> {
+fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result<Vec<Topic>, TopicProblem> {
     let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
     let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
     let partitions = |topic: &str| {
@@ -327,7 +375,7 @@ fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result
             let what = format!("has {have} partitions, `{topic}` has {want}: they must be equal");
             return Err(TopicProblem::Wrong(StartError::Topic { topic: changelog, what }));
         }
-        all.push(topic);
+        all.push(Topic { name: topic, partitions: have as i32 });
     }
     Ok(all)
 }

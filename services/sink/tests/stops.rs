@@ -76,10 +76,7 @@ async fn a_full_disk_stops_sending_before_it_begins_and_then_it_goes_on_by_itsel
     for i in 0..10 {
         world.pay(&format!("PAY-{i}"), 1).await;
     }
-    eventually("Intents are refused", async || {
-        sink.metric("counterfoil_sink_refused_intents_total").await >= 10.0
-    })
-    .await;
+    eventually("Intents are refused", async || sink.metric("refused_intents_total").await >= 10.0).await;
     assert_eq!(world.totals().requests, 1, "no Intent, no request");
 
     point_to(&disk);

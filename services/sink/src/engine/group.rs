@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, mpsc},
+    sync::{Arc, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -75,7 +75,12 @@ impl Engine {
         self.note_restored();
         let (settings, ledger) = (self.parts.kafka.clone(), self.parts.ledger.clone());
         let outbound = self.outbound.clone();
+        let leaving = self.parts.standby.leave(wanted.iter().map(|w| Arc::clone(&w.space)).collect());
+        let restores = Arc::clone(&self.restores);
         tokio::task::spawn_blocking(move || {
+            let _one = restores.lock().unwrap_or_else(PoisonError::into_inner);
+            // Its position is read only after the last record of the copy is written.
+            leaving.wait();
             restore(&settings, &ledger, &wanted, |id, result| {
                 outbound.send(Message::Restored(id, result)).ok(); // the engine has stopped: nobody listens
             });
@@ -100,7 +105,7 @@ impl Engine {
         });
         match inherited {
             Ok((records, range)) => {
-                self.parts.metrics.restored(&partition.topic, records);
+                self.parts.metrics.restored(&partition.topic, records, partition.since.elapsed());
                 self.parts.core.inherit(core_id(id), range);
                 partition.restored = true;
                 let waiting = std::mem::take(&mut partition.waiting);
@@ -144,10 +149,13 @@ impl Engine {
                 );
             }
             let now = self.parts.clock.now();
+            let mut given_back = Vec::with_capacity(revocation.ids.len());
             for id in &revocation.ids {
                 self.parts.core.revoke(core_id(*id), now);
-                self.partitions.remove(id);
+                given_back.extend(self.partitions.remove(id).map(|partition| partition.copied()));
             }
+            // Their jobs are with the ledger's thread; whoever owns them next appends to their changelogs.
+            self.parts.standby.follow(given_back);
             self.active.retain(|_, a| !revocation.ids.contains(&a.job.source.assignment));
             revocation.done.try_send(()).ok(); // the consumer's thread may have given up waiting
             false

@@ -34,7 +34,7 @@ pub struct World {
 }
 
 pub struct RunningSink {
-    admin: SocketAddr,
+    pub admin: SocketAddr,
     shutdown: Shutdown,
     task: tokio::task::JoinHandle<Result<(), sink::StartError>>,
 }
@@ -43,6 +43,24 @@ impl RunningSink {
     pub async fn stop(self) {
         self.shutdown.trigger();
         self.task.await.unwrap().unwrap();
+    }
+
+    /// The sum of a metric over its labels; its name without what all have in common.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text =
+            reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
+        let name = format!("counterfoil_sink_{name}");
+        let of = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(&name)).then(|| value.parse::<f64>().unwrap())
+        };
+        text.lines().filter_map(of).sum()
+    }
+
+    /// Whether it has its partitions, and their ledgers.
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("http://{}/health/ready", self.admin)).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// As if its process had died.
@@ -63,13 +81,6 @@ impl RunningSink {
 
     pub async fn until_ready(&self) {
         eventually("the sink is ready", async || self.readiness().await["status"] == "ready").await;
-    }
-
-    /// The value of a metric that has one line.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await;
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     async fn get(&self, path: &str) -> String {
@@ -254,6 +265,15 @@ impl World {
             assert!(Instant::now() < deadline, "{} of {events} events have an outcome", ids.len());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// A hash over what the ledger in a folder knows, for each partition of payments. No sink may have it open.
+    pub fn digests(&self, dir: &Path) -> Vec<[u8; 32]> {
+        let options = ledger::LedgerOptions { dir: dir.to_owned(), ..ledger::LedgerOptions::default() };
+        let (ledger, opened) = ledger::Ledger::open(&options, 1, |_| {}).unwrap();
+        assert_eq!(opened, ledger::Opened::Fine);
+        let topic = names::object_topic(REGION, ObjectKind::Payment);
+        (0..12).map(|p| ledger.digest(&format!("{topic}-{p}").into()).unwrap()).collect()
     }
 
     pub fn totals(&self) -> sandbox::Totals {
