@@ -120,8 +120,14 @@ impl Rig {
         Self { ledger, written, _dir: dir }
     }
 
+    /// What became of a job; that the store fails, or no longer does, is told beside it.
     fn next(&self) -> Written {
-        self.written.recv_timeout(Duration::from_secs(20)).unwrap()
+        loop {
+            match self.written.recv_timeout(Duration::from_secs(20)).unwrap() {
+                Written::Fails(_) => {}
+                other => return other,
+            }
+        }
     }
 
     fn intent(&self, n: u128) -> Written {
