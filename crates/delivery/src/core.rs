@@ -32,6 +32,8 @@ pub struct CoreOptions {
     pub clock_skew_ms: u64,
     /// Which Intents are asked for.
     pub intents: Intents,
+    /// How long the ledger remembers what is over, milliseconds: nobody knows whether an event older than that was posted.
+    pub horizon_ms: u64,
 }
 
 /// How full a core is.

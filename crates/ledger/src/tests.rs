@@ -61,7 +61,13 @@ fn outcome(status: Status, version: i64) -> Outcome {
 
 /// A ticket can only be had from a core.
 fn ticket() -> Ticket {
-    let mut core = Core::new(CoreOptions { epoch: 1, window: 10, clock_skew_ms: 0, intents: Intents::Each });
+    let mut core = Core::new(CoreOptions {
+        epoch: 1,
+        window: 10,
+        clock_skew_ms: 0,
+        intents: Intents::Each,
+        horizon_ms: u64::MAX,
+    });
     core.connect(ConnectionId(0), ConnectionLimits { concurrency: 1, timeout_ms: 1 });
     core.assign(PartitionId(0), 0);
     let new = NewPosting {

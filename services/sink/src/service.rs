@@ -189,6 +189,7 @@ impl Service {
             window: options.window,
             clock_skew_ms: options.clock_skew.as_millis() as u64,
             intents,
+            horizon_ms: u64::try_from(options.ledger.horizon.as_millis()).unwrap_or(u64::MAX),
         });
         self.plan.connections().iter().for_each(|(id, limits)| core.connect(*id, *limits));
         let target = Client::new(ClientOptions {

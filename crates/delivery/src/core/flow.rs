@@ -43,10 +43,15 @@ pub(super) fn wake(core: &mut Core, ticket: Ticket, now: Now) {
 impl Core {
     fn known(&mut self, ticket: Ticket, prior: Prior, last_version: Option<i64>, now: Now) {
         let skew = self.options.clock_skew_ms as i64;
+        let horizon = i64::try_from(self.options.horizon_ms).unwrap_or(i64::MAX);
         let Some(posting) = self.posting(ticket).filter(|p| p.stage == Stage::Looking) else { return };
         posting.last_version = last_version;
         match prior {
             Prior::Outcome(outcome) => self.finish(ticket, Some(outcome.status)),
+            Prior::None if now.wall.saturating_sub(posting.new.accepted_at) > horizon => {
+                posting.reason = Some(beyond_horizon());
+                self.settle(ticket, Status::InDoubt, None, now);
+            }
             Prior::None if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
             Prior::None => match self.was_perhaps_sent(ticket, now) {
                 true => self.resolve(ticket, now),
@@ -323,5 +328,16 @@ pub(super) fn interrupted() -> Reason {
         class: ErrorClass::Transient,
         status: None,
         message: Arc::from("the sink stopped between the request and its answer"),
+    }
+}
+
+fn beyond_horizon() -> Reason {
+    Reason {
+        code: Arc::from("SNK-0015"),
+        class: ErrorClass::Stale,
+        status: None,
+        message: Arc::from(
+            "the event is older than what the ledger remembers, it may have been posted before",
+        ),
     }
 }

@@ -127,7 +127,13 @@ impl World {
             ledger: Ledger::default(),
             targets: Targets::default(),
             seen: Sometimes::default(),
-            core: Core::new(CoreOptions { epoch: 0, window: 1, clock_skew_ms: 0, intents: Intents::Each }),
+            core: Core::new(CoreOptions {
+                epoch: 0,
+                window: 1,
+                clock_skew_ms: 0,
+                intents: Intents::Each,
+                horizon_ms: u64::MAX,
+            }),
             concurrency: plan.concurrency,
             trouble: plan.trouble,
             intents: if plan.shared { Intents::Shared { upsert_ms: SHARED_MS } } else { Intents::Each },
@@ -159,6 +165,7 @@ impl World {
             window: WINDOW,
             clock_skew_ms: SKEW_MS,
             intents: self.intents,
+            horizon_ms: u64::MAX,
         });
         for id in 0..ROUTES.len() as u32 {
             let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };

@@ -11,8 +11,13 @@ use crate::{
 
 fn unleased() -> Rig {
     let mut rig = Rig::new();
-    rig.core =
-        Core::new(CoreOptions { epoch: EPOCH, window: WINDOW, clock_skew_ms: SKEW, intents: Intents::Each });
+    rig.core = Core::new(CoreOptions {
+        epoch: EPOCH,
+        window: WINDOW,
+        clock_skew_ms: SKEW,
+        intents: Intents::Each,
+        horizon_ms: u64::MAX,
+    });
     rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });
     rig.core.assign(P0, 0);
     rig

@@ -1,7 +1,13 @@
 //! The way of one posting, and the order within a lane.
 
-use super::rig::{KEYED, P0, P1, PARK, Rig, TIMEOUT, applied, done, intent, new, refused, settles_as, store};
-use crate::{Action, Input, Outcome, Prior, ResolvedBy, Status};
+use super::rig::{
+    EPOCH, KEYED, P0, P1, PARK, Rig, TARGET, TIMEOUT, WINDOW, applied, done, intent, new, refused,
+    settles_as, store,
+};
+use crate::{
+    Action, ConnectionLimits, Core, CoreOptions, Input, Intents, NewPosting, Outcome, Prior, ResolvedBy,
+    Status,
+};
 
 #[test]
 fn the_intent_is_durable_before_the_request_and_the_outcome_before_the_offset() {
@@ -119,4 +125,27 @@ fn partitions_have_offsets_of_their_own() {
     assert_eq!(rig.tell(Input::OutcomeDurable(there)), [done(there), store(P1, 1)]);
     rig.answer(here, applied());
     assert_eq!(rig.tell(Input::OutcomeDurable(here)), [done(here), store(P0, 1)]);
+}
+
+#[test]
+fn an_event_older_than_the_ledgers_memory_is_never_sent() {
+    let mut rig = Rig::new();
+    let options = CoreOptions {
+        epoch: EPOCH,
+        window: WINDOW,
+        clock_skew_ms: 0,
+        intents: Intents::Each,
+        horizon_ms: 500_000,
+    };
+    rig.core = Core::new(options);
+    rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });
+    rig.core.assign(P0, 0);
+    rig.core.renew_lease(P0, u64::MAX, rig.now);
+    let aged = |ms: i64| NewPosting { accepted_at: 1_000_000 - ms, ..new(ms as u128, ms as u128, 1, KEYED) };
+    let known = rig.admit(P0, 0, aged(500_000));
+    rig.actions();
+    intent(&rig.known(known, Prior::None, None));
+    let old = rig.admit(P0, 1, aged(500_001));
+    rig.actions();
+    assert_eq!(settles_as(&rig.known(old, Prior::None, None)), Status::InDoubt);
 }

@@ -42,6 +42,7 @@ impl Rig {
             window: WINDOW,
             clock_skew_ms: SKEW,
             intents: Intents::Each,
+            horizon_ms: u64::MAX,
         });
         core.connect(TARGET, ConnectionLimits { concurrency, timeout_ms: TIMEOUT });
         let now = Now { mono: 1, wall: 1_000_000 };

@@ -13,7 +13,13 @@ use crate::{
 fn sharing(inherited: i64) -> Rig {
     let mut rig = Rig::new();
     let intents = Intents::Shared { upsert_ms: TIMEOUT };
-    rig.core = Core::new(CoreOptions { epoch: EPOCH, window: WINDOW, clock_skew_ms: SKEW, intents });
+    rig.core = Core::new(CoreOptions {
+        epoch: EPOCH,
+        window: WINDOW,
+        clock_skew_ms: SKEW,
+        intents,
+        horizon_ms: u64::MAX,
+    });
     rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });
     rig.core.assign(P0, 0);
     rig.core.inherit(P0, inherited);
