@@ -242,12 +242,18 @@ impl Core {
     /// A record arrived that cannot be read. It holds the prefix until [`Core::release`], once its dead letter is safe.
     pub fn hold(&mut self, partition: PartitionId, offset: i64) -> bool {
         let opened = self.open_record(partition, offset, 1);
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.load.held += usize::from(opened);
+        }
         self.check_room(partition);
         opened
     }
 
     /// The dead letter of a held record is acknowledged. Call it once, and not for a record held before a revoke.
     pub fn release(&mut self, partition: PartitionId, offset: i64) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.load.held = state.load.held.saturating_sub(1);
+        }
         self.settle_offset(partition, offset);
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Load {
     total: usize,
     /// Of them, of connections that leave records in the log: they hold nobody up.
     spilled: usize,
+    /// Records that cannot be read, whose dead letters are on their way.
+    pub(crate) held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -30,9 +32,9 @@ struct Share {
 }
 
 impl Load {
-    /// Postings that count against the window.
+    /// Postings and unreadable records that count against the window.
     pub(crate) fn pressing(&self) -> usize {
-        self.total - self.spilled
+        self.total - self.spilled + self.held
     }
 
     /// Connections that leave records in the log.

@@ -120,3 +120,14 @@ fn a_window_that_gets_room_in_time_leaves_nothing() {
     rig.pass(200);
     assert_eq!(rig.core.gauges().spills, 0, "it was full twice, each time shortly");
 }
+
+#[test]
+fn unreadable_records_fill_a_window_too() {
+    let mut rig = two();
+    for at in 0..WINDOW as i64 {
+        assert!(rig.core.hold(P0, at));
+    }
+    assert_eq!(rig.actions(), [Action::Pause(P0)]);
+    (0..WINDOW as i64 / 2).for_each(|at| rig.core.release(P0, at));
+    assert!(rig.actions().contains(&Action::Resume(P0)));
+}
