@@ -12,6 +12,7 @@ use crate::{
     action::{Action, Input},
     connection::{Connection, ConnectionId, ConnectionLimits},
     lane::{Lanes, Place},
+    mutant::Mutant,
     policy::Intents,
     posting::{NewPosting, Posting, Stage, Ticket},
     range::Range,
@@ -92,6 +93,8 @@ pub struct Core {
     serial: u32,
     /// The local ledger cannot be written: only an Intent of its own shows whether it can again.
     ledger_fails: bool,
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
 }
 
 impl Core {
@@ -108,7 +111,25 @@ impl Core {
             actions: Vec::new(),
             serial: 0,
             ledger_fails: false,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
+    }
+
+    /// Breaks the core, to see who notices.
+    #[cfg(feature = "mutants")]
+    pub fn break_on_purpose(&mut self, mutant: Mutant) {
+        self.mutant = Some(mutant);
+    }
+
+    #[cfg(feature = "mutants")]
+    fn is_broken(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    const fn is_broken(&self, _: Mutant) -> bool {
+        false
     }
 
     /// The incarnation of this process.
@@ -310,8 +331,11 @@ impl Core {
     }
 
     fn settle_offset(&mut self, partition: PartitionId, offset: i64) {
+        let jumps = self.is_broken(Mutant::SuccessJumpsFailure);
+        let too_far = i64::from(self.is_broken(Mutant::OffsetOneTooFar));
         let Some(state) = self.partitions.get_mut(&partition) else { return };
-        if let Some(offset) = state.window.settle(offset) {
+        let stored = state.window.settle(offset).map(|offset| offset + too_far);
+        if let Some(offset) = stored.or(jumps.then_some(offset + 1)) {
             self.actions.push(Action::StoreOffset { partition, offset });
         }
         self.make_room(partition);

@@ -9,6 +9,7 @@ mod connection;
 mod core;
 pub mod invariant;
 mod lane;
+mod mutant;
 mod outcome;
 mod policy;
 mod posting;
@@ -21,6 +22,7 @@ pub use crate::{
     action::{Action, Input, Prior, ReadBack},
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
+    mutant::Mutant,
     outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},

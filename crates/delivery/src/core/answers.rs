@@ -6,6 +6,7 @@ use super::{Core, Wake};
 use crate::{
     action::{Action, ReadBack},
     connection::{ConnectionId, SILENCES},
+    mutant::Mutant,
     outcome::{Answer, ErrorClass, Reason, ResolvedBy, Scope, Status},
     policy::{Class, OnExisting, Resolution, backoff_ms},
     posting::{Stage, Step, Ticket},
@@ -66,12 +67,13 @@ impl Core {
     /// Nobody knows what became of the request. The target may be at it until the request's deadline: only a key makes a
     /// repeat harmless before that; a look would come too early, and so would the next posting of the lane.
     fn doubt(&mut self, ticket: Ticket, now: Now) {
+        let early = self.is_broken(Mutant::LookTooEarly);
         let Some(posting) = self.posting(ticket) else { return };
         posting.step = Step::Resolve;
         let resends = posting.new.class.resolve(posting.age_ms(now)) == Resolution::Resend;
         let keyed = resends && matches!(posting.new.class, Class::Keyed { .. });
         let rest = posting.request_over_at.saturating_sub(now.mono);
-        if keyed || rest == 0 {
+        if keyed || rest == 0 || early {
             self.back_off(ticket, None, now);
         } else {
             posting.retries += 1;
@@ -82,12 +84,15 @@ impl Core {
 
     /// A refusal ends the posting only if no earlier attempt may have been applied.
     fn refused(&mut self, ticket: Ticket, reason: Reason, now: Now) {
+        let silently = self.is_broken(Mutant::NoDeadLetter);
         let Some(posting) = self.posting(ticket) else { return };
         let certain = !posting.unknown || matches!(posting.new.class, Class::Keyed { .. });
         let mismatch = reason.class == ErrorClass::KeyReuseMismatch;
         posting.reason = Some(reason.clone());
         if mismatch {
             self.settle(ticket, Status::InDoubt, None, now);
+        } else if certain && silently {
+            self.settle(ticket, Status::Rejected, None, now);
         } else if certain {
             posting.stage = Stage::DeadLettering;
             self.actions.push(Action::DeadLetter(ticket, reason));
@@ -122,8 +127,10 @@ impl Core {
         let Some(posting) = self.posting(ticket) else { return };
         let id = posting.new.connection;
         let applied = self.connections.get(&id).map_or(0, |c| c.applied);
+        let trusts = self.is_broken(Mutant::TrustKeyForEver);
         let Some(posting) = self.posting(ticket) else { return };
-        let resolution = match posting.new.class.resolve(posting.age_ms(now)) {
+        let age_ms = if trusts { 0 } else { posting.age_ms(now) };
+        let resolution = match posting.new.class.resolve(age_ms) {
             // A key under which the target has stored a failure will never yield anything else.
             Resolution::Resend if posting.is_stuck(applied) => posting.new.class.without_key(),
             resolution => resolution,

@@ -7,6 +7,7 @@ use crate::{
     action::{Action, Input, Prior},
     check_invariant,
     connection::ConnectionId,
+    mutant::Mutant,
     outcome::{ErrorClass, Outcome, Reason, ResolvedBy, Status},
     policy::{Class, OnUnknown, backoff_ms},
     posting::{Posting, Stage, Step, Ticket},
@@ -44,6 +45,8 @@ impl Core {
     fn known(&mut self, ticket: Ticket, prior: Prior, last_version: Option<i64>, now: Now) {
         let skew = self.options.clock_skew_ms as i64;
         let horizon = i64::try_from(self.options.horizon_ms).unwrap_or(i64::MAX);
+        let not_sent = self.is_broken(Mutant::AssumeNotSent);
+        let last_version = last_version.filter(|_| !self.is_broken(Mutant::SendStale));
         let Some(posting) = self.posting(ticket).filter(|p| p.stage == Stage::Looking) else { return };
         posting.last_version = last_version;
         match prior {
@@ -57,6 +60,7 @@ impl Core {
                 true => self.resolve(ticket, now),
                 false => self.stage(ticket, now),
             },
+            Prior::Intent(_) if not_sent => self.stage(ticket, now),
             Prior::Intent(intent) => {
                 posting.attempt = intent.attempt;
                 posting.first_attempted(intent.first_attempt_at, now);
@@ -97,9 +101,10 @@ impl Core {
 
     /// Lets a connection's queues move as far as its limits allow.
     pub(super) fn pump(&mut self, id: ConnectionId, now: Now) {
+        let unlimited = self.is_broken(Mutant::NoLimit);
         loop {
             let Some(connection) = self.connections.get_mut(&id) else { return };
-            if connection.may_send(now)
+            if (connection.may_send(now) || unlimited)
                 && let Some(ticket) = connection.ready.pop_front()
             {
                 self.launch(id, ticket, now);
@@ -121,7 +126,8 @@ impl Core {
         let Some(next) = connection.staging.front() else { return false };
         let parks =
             self.postings.get(next.slot()).is_some_and(|p| p.new.class == Class::Neither(OnUnknown::Park));
-        if parks { connection.has_free_slot() } else { connection.may_stage() }
+        let free = if parks { connection.has_free_slot() } else { connection.may_stage() };
+        free || self.is_broken(Mutant::NoLimit)
     }
 
     fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
@@ -149,6 +155,12 @@ impl Core {
         posting.stage = Stage::Intending;
         posting.attempt += 1;
         let intent = posting.renew_intent(epoch, timeout, now);
+        if self.is_broken(Mutant::NoIntent) {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.staged += 1;
+            }
+            return self.intent_durable(ticket, now);
+        }
         self.actions.push(Action::WriteIntent(ticket, intent));
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.staged += 1;
@@ -159,6 +171,12 @@ impl Core {
         let Some(posting) = self.posting(ticket).filter(|p| p.stage == Stage::Intending) else { return };
         posting.stage = Stage::Ready;
         let id = posting.new.connection;
+        if self.is_broken(Mutant::MarkBeforeSend) {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.staged -= 1;
+            }
+            return self.settle(ticket, Status::Committed, None, now);
+        }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.ready.push_back(ticket);
         }
@@ -183,6 +201,8 @@ impl Core {
     /// Sends or reads, if the partition is still ours. Takes the posting out of `staged` either way.
     fn launch(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
         let epoch = self.options.epoch;
+        let no_lease = self.is_broken(Mutant::NoLease);
+        let trusts = self.is_broken(Mutant::TrustKeyForEver);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let timeout_ms = connection.limits.timeout_ms;
         let Some(posting) = self
@@ -199,13 +219,13 @@ impl Core {
         let fits = !posting.shared
             || posting.new.class != Class::Upsert
             || now.mono + timeout_ms <= partition.lease_until;
-        if !leased || !fits {
+        if !no_lease && (!leased || !fits) {
             posting.stage = Stage::Unleased;
             connection.staged -= 1;
             partition.unleased.push(ticket);
             return;
         }
-        if posting.step == Step::Send && posting.key_expired(now) {
+        if posting.step == Step::Send && posting.key_expired(now) && !trusts {
             // It waited so long for its slot that the target may have forgotten the key of the attempt before.
             posting.stage = Stage::Waiting;
             posting.step = Step::Resolve;

@@ -4,6 +4,7 @@ use super::Core;
 use crate::{
     action::Action,
     connection::ConnectionId,
+    mutant::Mutant,
     posting::{Stage, Step, Ticket},
     time::Now,
     window::PartitionId,
@@ -52,11 +53,12 @@ impl Core {
     /// and as old as its event: nobody knows when it was sent.
     pub(super) fn was_perhaps_sent(&mut self, ticket: Ticket, now: Now) -> bool {
         let intents = self.options.intents;
+        let forgets = self.is_broken(Mutant::ForgetRange);
         let Some(posting) = self.postings.get_mut(ticket.slot()) else { return false };
         let Some(partition) = self.partitions.get(&posting.partition) else { return false };
         let timeout = self.connections.get(&posting.new.connection).map_or(0, |c| c.limits.timeout_ms);
         let shared = intents.is_shared(posting.new.class, timeout, 0);
-        if !shared || posting.offset >= partition.range.inherited {
+        if !shared || forgets || posting.offset >= partition.range.inherited {
             return false;
         }
         posting.first_attempted(posting.new.accepted_at.min(now.wall), now);

@@ -4,6 +4,7 @@ use super::{Core, Wake};
 use crate::{
     action::Action,
     connection::ConnectionId,
+    mutant::Mutant,
     posting::{NewPosting, Ticket},
     time::Now,
     window::PartitionId,
@@ -71,8 +72,9 @@ impl Core {
     /// Has what was left in the log read again, once there is room for it.
     pub(super) fn read_again(&mut self, partition: PartitionId, connection: ConnectionId) {
         let fit = (self.options.window / 2).max(1);
+        let forgets = self.is_broken(Mutant::ForgetBacklog);
         let Some(state) = self.partitions.get_mut(&partition) else { return };
-        if state.draining {
+        if state.draining || forgets {
             return;
         }
         if let Some((from, to)) = state.load.reread(connection, fit / 2) {

@@ -5,6 +5,8 @@
 
 mod check;
 mod ledger;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod plan;
 mod sometimes;
 mod target;

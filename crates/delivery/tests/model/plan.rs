@@ -75,6 +75,8 @@ pub struct Plan {
     /// Whether Intents are shared where they may be.
     pub shared: bool,
     pub steps: Vec<Step>,
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<delivery::Mutant>,
 }
 
 fn record() -> impl Strategy<Value = Record> {
@@ -110,6 +112,8 @@ pub fn plan() -> impl Strategy<Value = Plan> {
             trouble,
             shared,
             steps,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         },
     )
 }

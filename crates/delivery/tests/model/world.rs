@@ -101,6 +101,8 @@ pub struct World {
     pub core: Core,
     concurrency: usize,
     trouble: u8,
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<delivery::Mutant>,
     intents: Intents,
     /// When each event was accepted, by the true wall clock.
     accepted: HashMap<usize, i64>,
@@ -136,6 +138,8 @@ impl World {
             }),
             concurrency: plan.concurrency,
             trouble: plan.trouble,
+            #[cfg(feature = "mutants")]
+            mutant: plan.mutant,
             intents: if plan.shared { Intents::Shared { upsert_ms: SHARED_MS } } else { Intents::Each },
             accepted: HashMap::new(),
             epoch: 0,
@@ -167,6 +171,8 @@ impl World {
             intents: self.intents,
             horizon_ms: u64::MAX,
         });
+        #[cfg(feature = "mutants")]
+        self.mutant.into_iter().for_each(|mutant| self.core.break_on_purpose(mutant));
         for id in 0..ROUTES.len() as u32 {
             let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };
             self.core.connect(ConnectionId(id), limits);
