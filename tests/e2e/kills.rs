@@ -28,6 +28,11 @@ impl Kill {
         Self(micros())
     }
 
+    /// A moment in which something other than a kill happens.
+    pub fn now() -> Self {
+        Self(micros())
+    }
+
     /// Whether the posting was under way: a request of it was intended, and its outcome was not known.
     pub fn hit(self, outcome: &Outcome) -> bool {
         outcome.first_attempt_at.is_some_and(|at| at <= self.0 && outcome.settled_at >= self.0)

@@ -16,5 +16,6 @@ mod kills;
 mod localstripe;
 mod members;
 mod registry_down;
+mod sleeper;
 mod target_down;
 mod unreadable;

@@ -187,6 +187,7 @@ impl Core {
         for ticket in std::mem::take(&mut state.unleased) {
             match self.posting(ticket).map(|p| p.stage) {
                 Some(Stage::Staging) => self.stage(ticket, now),
+                Some(Stage::Known) => self.write_known(ticket),
                 _ => self.enqueue_ready(ticket, now),
             }
         }

@@ -74,6 +74,8 @@ pub(crate) enum Stage {
     Waiting,
     /// Its dead letter is being written.
     DeadLettering,
+    /// Its outcome is known and waits for the lease: without one, somebody else may have written another.
+    Known,
     /// Its outcome is being written.
     Settling,
 }
@@ -118,6 +120,8 @@ pub(crate) struct Posting {
     /// The newest version that was applied to the entity on this route.
     pub(crate) last_version: Option<i64>,
     pub(crate) reason: Option<Reason>,
+    /// The outcome that waits for the lease.
+    pub(crate) known: Option<Box<Outcome>>,
 }
 
 impl Posting {
@@ -142,6 +146,7 @@ impl Posting {
             unknown: false,
             last_version: None,
             reason: None,
+            known: None,
         }
     }
 

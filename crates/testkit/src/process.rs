@@ -137,6 +137,24 @@ impl Process {
             .with_context(|| format!("cannot terminate {}", self.name))
     }
 
+    /// Stops its group where it is (SIGSTOP).
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn sigstop(&self) -> anyhow::Result<()> {
+        self.alive("stop")?;
+        self.signal_group(Signal::SIGSTOP)
+    }
+
+    /// Lets a stopped group go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn sigcont(&self) -> anyhow::Result<()> {
+        self.alive("continue")?;
+        self.signal_group(Signal::SIGCONT)
+    }
+
     /// Kills its group (SIGKILL) and waits until it is gone. Nothing happens if it has already ended.
     ///
     /// # Errors

@@ -291,19 +291,38 @@ impl Core {
             Some(posting) if posting.unknown && status == Status::Committed => ResolvedBy::Resend,
             _ => ResolvedBy::Answer,
         };
-        self.write_outcome(ticket, |posting| posting.outcome(status, document, by, now));
+        self.write_outcome(ticket, |posting| posting.outcome(status, document, by, now), now);
     }
 
     pub(super) fn commit(&mut self, ticket: Ticket, document: Option<Arc<str>>, by: ResolvedBy, now: Now) {
-        self.write_outcome(ticket, |posting| posting.outcome(Status::Committed, document, by, now));
+        self.write_outcome(ticket, |posting| posting.outcome(Status::Committed, document, by, now), now);
     }
 
-    fn write_outcome(&mut self, ticket: Ticket, outcome: impl FnOnce(&Posting) -> Outcome) {
-        let Some(posting) = self.posting(ticket) else { return };
-        check_invariant!(TerminalIsFinal, posting.stage != Stage::Settling);
-        posting.stage = Stage::Settling;
+    fn write_outcome(&mut self, ticket: Ticket, outcome: impl FnOnce(&Posting) -> Outcome, now: Now) {
+        let Some(posting) = self.postings.get_mut(ticket.slot()).filter(|p| p.serial == ticket.serial) else {
+            return;
+        };
+        check_invariant!(TerminalIsFinal, !matches!(posting.stage, Stage::Settling | Stage::Known));
         let outcome = outcome(posting);
-        self.actions.push(Action::WriteOutcome(ticket, outcome));
+        // A drain ends before anybody else begins. A lease that is over may mean that somebody has begun.
+        let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
+        if partition.is_leased(now) || partition.draining {
+            posting.stage = Stage::Settling;
+            self.actions.push(Action::WriteOutcome(ticket, outcome));
+        } else {
+            posting.stage = Stage::Known;
+            posting.known = Some(Box::new(outcome));
+            partition.unleased.push(ticket);
+        }
+    }
+
+    /// The lease is there again: nobody else has written an outcome.
+    pub(super) fn write_known(&mut self, ticket: Ticket) {
+        let Some(posting) = self.posting(ticket) else { return };
+        if let Some(outcome) = posting.known.take() {
+            posting.stage = Stage::Settling;
+            self.actions.push(Action::WriteOutcome(ticket, *outcome));
+        }
     }
 
     /// The posting is over: its lane and its partition's prefix move on.

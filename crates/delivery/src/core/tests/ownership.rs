@@ -2,11 +2,11 @@
 
 use super::rig::{
     EPOCH, KEYED, P0, P1, PARK, Rig, SKEW, TARGET, TIMEOUT, WINDOW, again, applied, done, new, read_back,
-    store,
+    settles_as, store,
 };
 use crate::{
     Action, Class, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Prior, ReadBack, Scope,
-    Ticket,
+    Status, Ticket,
 };
 
 fn unleased() -> Rig {
@@ -209,4 +209,37 @@ fn a_partition_that_comes_back_starts_where_it_is_told() {
     rig.actions();
     let again = rig.admit(P0, 0, new(1, 1, 1, PARK));
     assert_eq!(rig.actions(), [Action::Consult(again)]);
+}
+
+#[test]
+fn an_outcome_without_a_lease_waits_for_it_and_goes_with_the_partition() {
+    for comes_back in [true, false] {
+        let mut rig = unleased();
+        renew(&mut rig, 100);
+        let ticket = rig.admit(P0, 0, new(1, 1, 1, PARK));
+        rig.known(ticket, Prior::None, None);
+        assert_eq!(rig.intent_durable(ticket).last(), Some(&send(ticket, 1)));
+        rig.pass(100);
+        assert_eq!(rig.answer(ticket, applied()), [], "somebody else may have parked it by now");
+        if comes_back {
+            assert_eq!(settles_as(&renew(&mut rig, 100)), Status::Committed);
+        } else {
+            rig.core.drain(P0);
+            rig.core.revoke(P0, rig.now);
+            assert_eq!(rig.actions(), []);
+            rig.no_gauges_left();
+        }
+    }
+}
+
+#[test]
+fn an_outcome_in_a_drain_is_written_for_nobody_else_has_begun() {
+    let mut rig = unleased();
+    renew(&mut rig, 100);
+    let ticket = rig.admit(P0, 0, new(1, 1, 1, PARK));
+    rig.known(ticket, Prior::None, None);
+    rig.intent_durable(ticket);
+    rig.core.drain(P0);
+    rig.pass(100);
+    assert_eq!(settles_as(&rig.answer(ticket, applied())), Status::Committed);
 }

@@ -143,7 +143,10 @@ impl World {
     }
 
     fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
-        let request = self.tickets[&ticket].request;
+        let Known { request, partition, .. } = self.tickets[&ticket];
+        let state = &self.partitions[partition];
+        let owner = state.assigned && (state.draining || self.clock().mono < state.lease_until);
+        assert!(owner, "OWN-1: an outcome of {request:?} is written without a lease");
         let effects = self.targets.effects(request.event, request.route);
         match outcome.status {
             Status::Committed => assert!(effects >= 1, "EFF-1: {request:?} is Committed without an effect"),
