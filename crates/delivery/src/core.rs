@@ -59,7 +59,8 @@ struct Partition {
     unleased: Vec<Ticket>,
     range: Range,
     load: Load,
-    draining: bool,
+    /// Set while it is being given back: nothing new is begun. Until that moment, monotonic milliseconds, it is still ours.
+    draining: Option<u64>,
     paused: bool,
     /// Since when it is paused without a break, once that was noted.
     full_since: Option<u64>,
@@ -70,11 +71,17 @@ struct Partition {
 impl Partition {
     /// Whether something new may be begun.
     fn may_send(&self, now: Now) -> bool {
-        !self.draining && self.is_leased(now)
+        self.draining.is_none() && self.is_leased(now)
     }
 
     fn is_leased(&self, now: Now) -> bool {
         now.mono < self.lease_until
+    }
+
+    /// Whether nobody else can own it: a drain ends before anybody else begins, a lease that is over may mean that somebody
+    /// has begun. A drain that is over does, too, if this process was stopped in it.
+    fn is_ours(&self, now: Now) -> bool {
+        self.is_leased(now) || self.draining.is_some_and(|until| now.mono < until)
     }
 }
 
@@ -158,7 +165,7 @@ impl Core {
                 unleased: Vec::new(),
                 range: Range::default(),
                 load: Load::default(),
-                draining: false,
+                draining: None,
                 paused: false,
                 full_since: None,
                 watched: false,
@@ -193,11 +200,18 @@ impl Core {
         }
     }
 
-    /// The partition is about to be taken away: start nothing more for it, let what is in flight end.
-    pub fn drain(&mut self, partition: PartitionId) {
+    /// The partition is about to be taken away: start nothing more for it, let what is in flight end. It is given back at
+    /// `until` (monotonic milliseconds) at the latest, well inside the group's session time-out.
+    pub fn drain(&mut self, partition: PartitionId, until: u64) {
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.draining = true;
+            state.draining = Some(until);
         }
+    }
+
+    /// Whether nobody else can have read the partition's changelog to its end yet: what the brokers acknowledge now is
+    /// met by every later owner.
+    pub fn holds(&self, partition: PartitionId, now: Now) -> bool {
+        self.partitions.get(&partition).is_some_and(|p| p.is_ours(now))
     }
 
     /// When the request of a posting in flight must be over, monotonic milliseconds.

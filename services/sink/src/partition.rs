@@ -2,9 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use kafka::{Assigned, Fetched};
+use kafka::{Assigned, Fetched, Position};
 
-use crate::standby::Copied;
+use crate::{outbox::Purpose, standby::Copied};
 
 /// Topic and partition of an assignment, its ledger's space, and the records that cannot be taken in yet.
 pub(crate) struct Partition {
@@ -24,6 +24,8 @@ pub(crate) struct Partition {
     pub(crate) held: bool,
     /// The schema that is being fetched.
     pub(crate) schema: Option<u32>,
+    /// Acknowledgements that came without a lease: a successor may not have read these records.
+    pub(crate) late: Vec<(Purpose, Position)>,
 }
 
 impl Partition {
@@ -38,6 +40,7 @@ impl Partition {
             waiting: VecDeque::new(),
             held: false,
             schema: None,
+            late: Vec::new(),
         }
     }
 

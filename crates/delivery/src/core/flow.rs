@@ -214,7 +214,7 @@ impl Core {
         };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
         // A drain lets out what has an Intent of its own already.
-        let leased = partition.is_leased(now) && !(posting.shared && partition.draining);
+        let leased = partition.is_leased(now) && !(posting.shared && partition.draining.is_some());
         // Nobody will know the deadline of this request: at U it must be over when the lease is.
         let fits = !posting.shared
             || posting.new.class != Class::Upsert
@@ -304,9 +304,8 @@ impl Core {
         };
         check_invariant!(TerminalIsFinal, !matches!(posting.stage, Stage::Settling | Stage::Known));
         let outcome = outcome(posting);
-        // A drain ends before anybody else begins. A lease that is over may mean that somebody has begun.
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
-        if partition.is_leased(now) || partition.draining {
+        if partition.is_ours(now) {
             posting.stage = Stage::Settling;
             self.actions.push(Action::WriteOutcome(ticket, outcome));
         } else {

@@ -74,7 +74,7 @@ impl Core {
         let fit = (self.options.window / 2).max(1);
         let forgets = self.is_broken(Mutant::ForgetBacklog);
         let Some(state) = self.partitions.get_mut(&partition) else { return };
-        if state.draining || forgets {
+        if state.draining.is_some() || forgets {
             return;
         }
         if let Some((from, to)) = state.load.reread(connection, fit / 2) {

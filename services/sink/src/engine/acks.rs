@@ -1,7 +1,7 @@
 //! What the brokers and the local ledger acknowledge.
 
 use delivery::{Input, PartitionId, Ticket};
-use kafka::{Journaled, Position};
+use kafka::{AssignmentId, Journaled, Position};
 use ledger::Written;
 
 use super::{Engine, EngineError};
@@ -54,6 +54,26 @@ impl Engine {
 
     fn acked(&mut self, purpose: Purpose, position: Position) {
         tracing::trace!(?purpose, ?position, "acknowledged");
+        if let Purpose::Outcome(ticket) | Purpose::IntentFirst(ticket, _) = &purpose
+            && let Some(assignment) = self.active.get(ticket).map(|active| active.job.source.assignment)
+            && !self.parts.core.holds(PartitionId(assignment.0), self.parts.clock.now())
+            && let Some(partition) = self.partitions.get_mut(&assignment)
+        {
+            return partition.late.push((purpose, position));
+        }
+        self.act_on(purpose, position);
+    }
+
+    /// The partition is still ours, or is being given back: what the changelog acknowledged meanwhile holds. Had it gone,
+    /// nobody would hear of it from us, since a successor may have come to another outcome before the brokers had ours.
+    pub(super) fn late(&mut self, assignment: AssignmentId) {
+        let Some(partition) = self.partitions.get_mut(&assignment) else { return };
+        for (purpose, position) in std::mem::take(&mut partition.late) {
+            self.acked(purpose, position);
+        }
+    }
+
+    fn act_on(&mut self, purpose: Purpose, position: Position) {
         match purpose {
             Purpose::Intent => {}
             Purpose::IntentFirst(ticket, job) => {

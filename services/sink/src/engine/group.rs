@@ -125,13 +125,19 @@ impl Engine {
         let now = self.parts.clock.now();
         for id in ids {
             self.parts.core.renew_lease(core_id(*id), until, now);
+            self.late(*id);
         }
     }
 
     fn revoking(&mut self, ids: Vec<AssignmentId>, lost: bool, done: mpsc::SyncSender<()>) {
-        ids.iter().for_each(|id| self.parts.core.drain(core_id(*id)));
+        // Lost means that somebody else may own them already: nothing is let out.
         let drain = if lost { Duration::ZERO } else { self.parts.drain };
-        self.revocations.push(Revocation { ids, deadline: Instant::now() + drain, done });
+        let deadline = Instant::now() + drain;
+        for id in &ids {
+            self.parts.core.drain(core_id(*id), self.parts.clock.mono(deadline));
+            self.late(*id);
+        }
+        self.revocations.push(Revocation { ids, deadline, done });
     }
 
     /// Gives partitions back once nothing of them is in flight, or time is up.

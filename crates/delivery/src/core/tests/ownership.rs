@@ -84,7 +84,7 @@ fn draining_begins_nothing_and_lets_what_has_its_intent_end() {
     rig.known(intended, Prior::None, None);
     let looked_up = rig.admit(P0, 2, new(3, 3, 1, PARK));
     rig.actions();
-    rig.core.drain(P0);
+    rig.core.drain(P0, u64::MAX);
     assert_eq!(rig.known(looked_up, Prior::None, None), [], "no Intent for what will not be sent");
     assert_eq!(rig.core.unsettled(P0), 2);
     assert_eq!(
@@ -113,7 +113,7 @@ fn draining_without_a_lease_sends_nothing() {
     let intended = rig.admit(P0, 0, new(1, 1, 1, PARK));
     rig.known(intended, Prior::None, None);
     rig.actions();
-    rig.core.drain(P0);
+    rig.core.drain(P0, u64::MAX);
     rig.pass(100);
     assert_eq!(rig.intent_durable(intended), []);
     assert_eq!(rig.core.unsettled(P0), 0, "it is the next owner's to resolve");
@@ -122,7 +122,7 @@ fn draining_without_a_lease_sends_nothing() {
 #[test]
 fn draining_one_partition_leaves_the_others_alone() {
     let mut rig = Rig::new();
-    rig.core.drain(P0);
+    rig.core.drain(P0, u64::MAX);
     let other = rig.admit(P1, 0, new(1, 1, 1, PARK));
     rig.known(other, Prior::None, None);
     assert_eq!(rig.intent_durable(other), [send(other, 1)]);
@@ -224,7 +224,7 @@ fn an_outcome_without_a_lease_waits_for_it_and_goes_with_the_partition() {
         if comes_back {
             assert_eq!(settles_as(&renew(&mut rig, 100)), Status::Committed);
         } else {
-            rig.core.drain(P0);
+            rig.core.drain(P0, u64::MAX);
             rig.core.revoke(P0, rig.now);
             assert_eq!(rig.actions(), []);
             rig.no_gauges_left();
@@ -239,7 +239,24 @@ fn an_outcome_in_a_drain_is_written_for_nobody_else_has_begun() {
     let ticket = rig.admit(P0, 0, new(1, 1, 1, PARK));
     rig.known(ticket, Prior::None, None);
     rig.intent_durable(ticket);
-    rig.core.drain(P0);
+    rig.core.drain(P0, u64::MAX);
     rig.pass(100);
     assert_eq!(settles_as(&rig.answer(ticket, applied())), Status::Committed);
+}
+
+#[test]
+fn a_process_that_sleeps_through_its_drain_writes_no_outcome() {
+    let mut rig = unleased();
+    renew(&mut rig, 100);
+    let ticket = rig.admit(P0, 0, new(1, 1, 1, PARK));
+    rig.known(ticket, Prior::None, None);
+    rig.intent_durable(ticket);
+    rig.core.drain(P0, rig.now.mono + 150);
+    rig.pass(149);
+    assert!(rig.core.holds(P0, rig.now), "the lease is over, the drain is not");
+    rig.pass(1);
+    assert!(!rig.core.holds(P0, rig.now));
+    assert_eq!(rig.answer(ticket, applied()), [], "somebody else may have parked it by now");
+    rig.core.revoke(P0, rig.now);
+    rig.no_gauges_left();
 }

@@ -137,7 +137,7 @@ fn a_drain_lets_nothing_more_out_and_does_not_wait_for_it() {
     rig.answer(ticket, again(Scope::Connection, Some(100)));
     let (_, actions) = begin(&mut rig, 1, new(2, 2, 1, KEYED));
     assert_eq!(actions, [], "the connection is blocked");
-    rig.core.drain(P0);
+    rig.core.drain(P0, u64::MAX);
     assert_eq!(rig.core.unsettled(P0), 0);
     assert_eq!(rig.pass(1_000), []);
 }

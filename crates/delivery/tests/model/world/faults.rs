@@ -122,7 +122,7 @@ impl World {
             self.assign(partition);
         } else if !state.draining && dice & 1 != 0 {
             state.draining = true;
-            self.core.drain(PartitionId(partition as u32));
+            self.core.drain(PartitionId(partition as u32), u64::MAX);
             self.carry_out();
         } else {
             self.revoke(partition, dice);
