@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::{posting::Ticket, time::Now};
+use ahash::AHashMap;
+
+use crate::{budget::Budget, posting::Ticket, time::Now, turns::TenantId};
 
 /// Requests in a row without an answer, after which a target is taken to be away.
 pub(crate) const SILENCES: u32 = 8;
@@ -24,6 +26,13 @@ pub struct ConnectionLimits {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) limits: ConnectionLimits,
+    pub(crate) tenant: TenantId,
+    /// What it may use over time.
+    pub(crate) budgets: Vec<Budget>,
+    /// Until when a timer waits for a budget, monotonic milliseconds.
+    pub(crate) refill_at: u64,
+    /// What is taken at the target, and who waits for it.
+    pub(crate) taken: AHashMap<u64, VecDeque<Ticket>>,
     /// Heads of lanes that wait until their Intent may be written.
     pub(crate) staging: VecDeque<Ticket>,
     /// Postings whose Intent is being written or waits in `ready`.
@@ -46,6 +55,10 @@ impl Connection {
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
+            tenant: TenantId::default(),
+            budgets: Vec::new(),
+            refill_at: 0,
+            taken: AHashMap::new(),
             staging: VecDeque::new(),
             staged: 0,
             ready: VecDeque::new(),
@@ -73,14 +86,28 @@ impl Connection {
         self.staged < self.slots()
     }
 
-    /// Whether a slot is free that nothing is staged for.
-    pub(crate) fn has_free_slot(&self) -> bool {
-        self.staged + self.in_flight < self.slots()
+    /// Whether a slot is free that nothing is staged for, and a request of it may leave.
+    pub(crate) fn has_free_slot(&mut self, now: Now) -> bool {
+        self.staged + self.in_flight < self.slots() && self.room(now) > self.staged as u64
     }
 
-    /// Whether a request may leave now.
+    /// Whether a request may leave now, as far as its budgets are not concerned.
     pub(crate) fn may_send(&self, now: Now) -> bool {
         self.in_flight < self.slots() && now.mono >= self.blocked_until
+    }
+
+    /// How many requests its budgets allow now.
+    pub(crate) fn room(&mut self, now: Now) -> u64 {
+        self.budgets.iter_mut().map(|budget| budget.room(now.mono)).min().unwrap_or(u64::MAX)
+    }
+
+    /// When its budgets may allow more, should they allow none.
+    pub(crate) fn next_room(&mut self, now: Now) -> u64 {
+        let exhausted = self
+            .budgets
+            .iter_mut()
+            .filter_map(|budget| (budget.room(now.mono) == 0).then(|| budget.next(now.mono)));
+        exhausted.max().unwrap_or(now.mono)
     }
 
     /// Holds the connection back until `until`. An earlier, longer hold stays.

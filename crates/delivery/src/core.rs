@@ -2,6 +2,7 @@
 
 mod answers;
 mod flow;
+mod limits;
 mod shared;
 mod spilling;
 mod timer;
@@ -18,6 +19,7 @@ use crate::{
     range::Range,
     spill::Load,
     time::Now,
+    turns::Turns,
     window::{PartitionId, Window},
 };
 use timer::{Timers, Wake};
@@ -33,6 +35,8 @@ pub struct CoreOptions {
     pub clock_skew_ms: u64,
     /// Which Intents are asked for.
     pub intents: Intents,
+    /// Most requests in flight, over all connections: beyond that tenants take turns.
+    pub in_flight: usize,
     /// How long the ledger remembers what is over, milliseconds: nobody knows whether an event older than that was posted.
     pub horizon_ms: u64,
 }
@@ -91,10 +95,11 @@ pub struct Core {
     options: CoreOptions,
     partitions: AHashMap<PartitionId, Partition>,
     connections: AHashMap<ConnectionId, Connection>,
+    turns: Turns,
     lanes: Lanes,
     postings: slab::Slab<Posting>,
-    /// Requests still in flight for partitions that were revoked: they keep their slot until answered.
-    orphans: AHashMap<Ticket, ConnectionId>,
+    /// Requests still in flight for partitions that were revoked: they keep their slot, and their lock, until answered.
+    orphans: AHashMap<Ticket, (ConnectionId, Option<u64>)>,
     timers: Timers,
     actions: Vec<Action>,
     serial: u32,
@@ -111,6 +116,7 @@ impl Core {
             options,
             partitions: AHashMap::new(),
             connections: AHashMap::new(),
+            turns: Turns::new(options.in_flight),
             lanes: Lanes::default(),
             postings: slab::Slab::new(),
             orphans: AHashMap::new(),
@@ -236,18 +242,26 @@ impl Core {
         self.lanes.forget(partition);
         let gone: Vec<usize> =
             self.postings.iter().filter(|(_, p)| p.partition == partition).map(|(slot, _)| slot).collect();
+        let mut freed = Vec::new();
         for slot in gone {
             let posting = self.postings.remove(slot);
             let connection = posting.new.connection;
             let ticket = Ticket { slot: slot as u32, serial: posting.serial };
+            let lock = posting.new.lock.filter(|_| posting.has_lock);
             if posting.stage == Stage::InFlight {
-                self.orphans.insert(ticket, connection);
-            } else if matches!(posting.stage, Stage::Intending | Stage::Ready)
+                self.orphans.insert(ticket, (connection, lock));
+                continue;
+            }
+            if let Some(lock) = lock {
+                freed.push((connection, lock));
+            }
+            if matches!(posting.stage, Stage::Intending | Stage::Ready)
                 && let Some(connection) = self.connections.get_mut(&connection)
             {
                 connection.staged -= 1;
             }
         }
+        freed.into_iter().for_each(|(connection, lock)| self.pass_on(connection, lock, now));
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         ids.into_iter().for_each(|id| self.pump(id, now));
     }

@@ -5,6 +5,7 @@
 //! beside them, decisions go out as [`Action`]. What cannot happen here cannot fail here.
 
 mod action;
+mod budget;
 mod connection;
 mod core;
 pub mod invariant;
@@ -16,10 +17,12 @@ mod posting;
 mod range;
 mod spill;
 mod time;
+mod turns;
 mod window;
 
 pub use crate::{
     action::{Action, Input, Prior, ReadBack},
+    budget::Limit,
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
     mutant::Mutant,
@@ -27,5 +30,6 @@ pub use crate::{
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
     time::Now,
+    turns::TenantId as TenantSlot,
     window::PartitionId,
 };

@@ -49,6 +49,8 @@ pub struct NewPosting {
     pub lag_ms: u64,
     /// What to do with a document that says something else.
     pub on_existing: OnExisting,
+    /// What the target locks while it works on the posting, hashed: requests that share it go one after the other.
+    pub lock: Option<u64>,
     /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.
     pub accepted_at: i64,
 }
@@ -60,6 +62,8 @@ pub(crate) enum Stage {
     Queued,
     /// The ledger is being asked.
     Looking,
+    /// Waits until nobody else has what the target locks for it.
+    Locked,
     /// Waits until its Intent may be written.
     Staging,
     /// Its Intent is being written.
@@ -100,6 +104,8 @@ pub(crate) struct Posting {
     pub(crate) step: Step,
     /// Attempts intended so far.
     pub(crate) attempt: u32,
+    /// Whether it has what the target locks for it.
+    pub(crate) has_lock: bool,
     /// Retries since the last progress; counts the backoff.
     pub(crate) retries: u32,
     pub(crate) first_attempt_at: Option<i64>,
@@ -135,6 +141,7 @@ impl Posting {
             stage: Stage::Queued,
             step: Step::Send,
             attempt: 0,
+            has_lock: false,
             retries: 0,
             first_attempt_at: None,
             first_attempt_mono: 0,

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use crate::{
     fields::Fields,
+    limits::{self, Limits},
     node::Node,
     policy::{TargetClass, WebhookScheme},
     problem::{Report, code},
@@ -17,7 +18,6 @@ use crate::{
 const MIN_SECRET: usize = 8;
 /// The most secrets of one webhook: the current one and those that it replaces.
 const MAX_WEBHOOK_SECRETS: usize = 8;
-const DEFAULT_CONCURRENCY: u32 = 16;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 
@@ -34,8 +34,8 @@ pub struct Connection {
     pub class: Option<TargetClass>,
     /// The bearer token of the target.
     pub token: Option<SecretString>,
-    /// The most requests in flight at once.
-    pub concurrency: usize,
+    /// What its target may be asked for.
+    pub limits: Limits,
     /// How long to wait for an answer.
     pub timeout: Duration,
     /// How the system's webhooks are verified, if it sends any.
@@ -73,7 +73,7 @@ pub(crate) fn read(
         secret::resolve(report, text, at, MIN_SECRET, source)
     });
     let class = fields.choice("class");
-    let concurrency = concurrency(report, &fields);
+    let limits = limits::read(report, &fields);
     let timeout = fields.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
         read_webhook(report, node, source)
@@ -84,7 +84,7 @@ pub(crate) fn read(
         base_url: base_url?,
         class: class?,
         token: token?,
-        concurrency: usize::try_from(concurrency?).ok()?,
+        limits: limits?,
         timeout: timeout?,
         webhook: webhook?,
     })
@@ -97,11 +97,6 @@ fn optional<A, T>(found: Option<A>, present: bool, read: impl FnOnce(A) -> Optio
         None if present => None,
         None => Some(None),
     }
-}
-
-fn concurrency(report: Report<'_>, fields: &Fields<'_>) -> Option<u32> {
-    let Some(node) = fields.get("limits") else { return Some(DEFAULT_CONCURRENCY) };
-    Fields::open(report, node, &["concurrency"])?.integer("concurrency", 1..=1024, DEFAULT_CONCURRENCY)
 }
 
 fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> Option<Webhook> {

@@ -18,6 +18,7 @@ mod error;
 mod example;
 mod fields;
 mod files;
+mod limits;
 mod load;
 mod node;
 mod policy;
@@ -31,6 +32,7 @@ mod value;
 
 pub use connection::{Connection, Webhook};
 pub use error::ConfigErrors;
+pub use limits::{CostBucket, Limits, PerTime};
 pub use policy::{OnUnknown, TargetClass, WebhookScheme};
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};

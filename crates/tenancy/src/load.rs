@@ -43,6 +43,7 @@ pub(crate) fn tenant(
         region: file.region,
         owner: file.owner,
         shards: file.shards,
+        weight: file.weight,
         quota: file.quota,
         connections,
         routes,

@@ -50,6 +50,8 @@ pub struct Tenant {
     pub shards: u32,
     /// How many events it may send.
     pub quota: Quota,
+    /// How many requests it sends in its turn when a sink's requests are all in flight.
+    pub weight: u32,
     /// Its connections by name.
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// Its routes, ordered by name.
@@ -79,6 +81,7 @@ pub(crate) struct TenantFile {
     pub owner: Option<String>,
     pub shards: u32,
     pub quota: Quota,
+    pub weight: u32,
     pub api_keys: Vec<ApiKey>,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn read(
     place: &str,
     source: &dyn SecretSource,
 ) -> Option<TenantFile> {
-    const KNOWN: &[&str] = &["tenant", "name", "region", "api_keys", "quota", "shards", "owner"];
+    const KNOWN: &[&str] = &["tenant", "name", "region", "api_keys", "quota", "shards", "owner", "weight"];
     let fields = Fields::open(report, node, KNOWN)?;
     let id = value::name_of_file(&fields, "tenant", place).and_then(|id| unreserved(&fields, id));
     let name = fields.text("name");
@@ -100,6 +103,7 @@ pub(crate) fn read(
     };
     let shards = fields.integer("shards", 1..=1024, DEFAULT_SHARDS);
     let quota = read_quota(report, &fields);
+    let weight = fields.integer("weight", 1..=100, 1);
     let api_keys = read_api_keys(report, &fields, source);
     Some(TenantFile {
         id: id?,
@@ -108,6 +112,7 @@ pub(crate) fn read(
         owner: owner?,
         shards: shards?,
         quota: quota?,
+        weight: weight?,
         api_keys: api_keys?,
     })
 }

@@ -5,7 +5,10 @@ use std::{fs, path::Path, time::Duration};
 
 use event::RouteId;
 use secrecy::ExposeSecret;
-use tenancy::{Environment, Given, OnUnknown, SecretSource, TargetClass, TenantSet, WebhookScheme};
+use tenancy::{
+    CostBucket, Environment, Given, Limits, OnUnknown, PerTime, SecretSource, TargetClass, TenantSet,
+    WebhookScheme,
+};
 
 const KEY: &str = "key-of-acme-0123456789";
 const TENANT: &str = "tenant: acme
@@ -78,7 +81,7 @@ fn a_valid_folder_is_read_in_full() {
     let erp = &acme.connections["erp"];
     assert_eq!(erp.base_url.as_deref(), Some("http://127.0.0.1:8085/acme"));
     assert_eq!(
-        (erp.class, erp.concurrency, erp.timeout),
+        (erp.class, erp.limits.concurrency, erp.timeout),
         (Some(TargetClass::Upsert), 3, Duration::from_secs(2))
     );
     assert_eq!(erp.token.as_ref().unwrap().expose_secret(), "token-of-erp");
@@ -126,7 +129,7 @@ fn webhooks_take_several_secrets_while_one_is_rotated() {
     let known: Vec<_> = webhook.secrets.iter().map(|s| s.expose_secret().to_owned()).collect();
     assert_eq!(known, ["whsec_current", "whsec_before"]);
     assert_eq!(
-        (stripe.base_url.as_deref(), stripe.concurrency, stripe.timeout),
+        (stripe.base_url.as_deref(), stripe.limits.concurrency, stripe.timeout),
         (None, 16, Duration::from_secs(10))
     );
 }
@@ -303,4 +306,36 @@ fn files_and_variables_of_the_machine_are_read_and_limited() {
     assert!(Environment.file(&large).is_err());
     assert!(Environment.variable("CARGO_MANIFEST_DIR").is_some());
     assert!(Environment.variable("COUNTERFOIL_NO_SUCH_VARIABLE").is_none());
+}
+
+#[test]
+fn every_kind_of_limit_is_read() {
+    let limits =
+        |text: &str| format!("connection: erp\nconnector: sandbox\nbase_url: http://x\nlimits: {text}\n");
+    let read = limits(
+        "{concurrency: 4, rate: {max: 60, per: 1m}, quota: {max: 5000, reserve_percent: 20}, \
+         cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id}",
+    );
+    let dir = folder(&[("acme/connections/erp.yaml", Some(&read))]);
+    let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let acme = set.tenant(&"acme".parse().unwrap()).unwrap();
+    let per_time = |max, seconds| Some(PerTime { max, per: Duration::from_secs(seconds) });
+    let expected = Limits {
+        concurrency: 4,
+        rate: per_time(60, 60),
+        quota: per_time(4_000, 86_400),
+        cost_bucket: Some(CostBucket { capacity: 1_000, per_second: 50, request: 10 }),
+        exec_time: per_time(1_200_000, 300),
+        serialize_on: Some("customer.id".to_owned()),
+    };
+    assert_eq!((&acme.connections["erp"].limits, acme.weight), (&expected, 1));
+    let wrong = limits("{rate: {per: 1m}, cost_bucket: {capacity: 5, per_second: 1, request: 6}, rates: 3}");
+    let found = problems(&[("acme/connections/erp.yaml", Some(&wrong))]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found.iter().any(|p| p.contains("CFG-0104") && p.contains("field `max` is missing")),
+        "{found:#?}"
+    );
+    assert!(found.iter().any(|p| p.contains("`request` must be 1 to 5, not 6")), "{found:#?}");
+    assert!(found.iter().any(|p| p.contains("unknown field `rates`") && p.contains("rate")), "{found:#?}");
 }

@@ -1,6 +1,6 @@
 //! From a record to postings: decode, check, route.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
@@ -13,6 +13,9 @@ use crate::{
     evidence::Poison,
     plan::{Plan, Way},
 };
+
+/// The same within a process is enough: locks are held in memory.
+static LOCKS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
 
 /// What all postings of one record share.
 #[derive(Debug)]
@@ -88,10 +91,16 @@ fn decode(
         key: record.key.clone(),
         value: value.clone(),
     });
-    ways.iter().map(|way| job(way, &source, entity, &body)).collect()
+    ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect()
 }
 
-fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, body: &Bytes) -> Result<Job, Poison> {
+fn job(
+    way: &Arc<Way>,
+    source: &Arc<Source>,
+    entity: EntityId,
+    data: &serde_json::Value,
+    body: &Bytes,
+) -> Result<Job, Poison> {
     let envelope = &source.envelope;
     let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
     let posting =
@@ -107,9 +116,20 @@ fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, body: &Bytes) -> 
         request_hash: posting.hash(&way.endpoint),
         lag_ms: way.endpoint.lag_ms(),
         on_existing: way.endpoint.on_existing(),
+        lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         accepted_at: envelope.received_at / 1_000,
     };
     Ok(Job { new, posting: Arc::new(posting), way: Arc::clone(way), source: Arc::clone(source) })
+}
+
+/// What the target locks, hashed: the text or number that the path `a.b.c` leads to. Without one there is nothing to lock.
+fn lock(data: &serde_json::Value, path: &str) -> Option<u64> {
+    let found = path.split('.').try_fold(data, |value, field| value.get(field))?;
+    match found {
+        serde_json::Value::String(text) => Some(LOCKS.hash_one(text)),
+        serde_json::Value::Number(number) => Some(LOCKS.hash_one(number.to_string())),
+        _ => None,
+    }
 }
 
 /// The key decides the partition and so the order: a record under another entity's key would break both.

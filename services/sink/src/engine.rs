@@ -22,7 +22,7 @@ use tracing::error;
 
 use crate::{
     admission::Job, clock::Clock, message::Message, metrics::SinkMetrics, outbox::Outbox,
-    partition::Partition, plan::Plan, settlement::Settlement, standby::Standby,
+    partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
 };
 use group::Revocation;
 
@@ -77,6 +77,7 @@ impl EngineError {
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) core: Core,
+    pub(crate) shares: Shares,
     pub(crate) plan: Arc<Plan>,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) ledger: Ledger,
@@ -230,6 +231,12 @@ impl Engine {
         self.parts.ledger.submit(jobs);
         self.finish_revocations();
         Ok(())
+    }
+
+    /// What we own has changed, and so has our part of every limit.
+    fn apportion(&mut self) {
+        let owned = self.partitions.values().map(|p| (&p.topic, p.number));
+        self.parts.shares.apportion(&mut self.parts.core, owned);
     }
 
     fn fail(&mut self, failure: EngineError) {

@@ -19,6 +19,7 @@ mod reread;
 mod restore;
 mod service;
 mod settlement;
+mod shares;
 mod standby;
 
 pub use arguments::Arguments;

@@ -30,6 +30,8 @@ pub struct Options {
     pub standby: bool,
     /// Most records of one partition that are fetched and not settled.
     pub window: usize,
+    /// Most requests in flight over all connections; beyond that tenants take turns, by their weights.
+    pub in_flight: usize,
     /// Which requests have an Intent of their own in the ledger: `each`, or those alone where a repeat could do harm
     /// (`shared`, docs/adr/0014).
     pub intents: IntentsOption,
@@ -94,6 +96,7 @@ impl Default for Options {
             ledger: LedgerOptions::default(),
             standby: true,
             window: 1_000,
+            in_flight: 1_024,
             intents: IntentsOption::Shared,
             commit_every: Duration::from_secs(1),
             drain: Duration::from_secs(4),

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ahash::{AHashMap, AHashSet};
-use delivery::{ConnectionId, ConnectionLimits, Intents, OnUnknown};
+use delivery::{ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
 use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
-use tenancy::{Connection, Route, TargetClass, Tenant, TenantSet};
+use tenancy::{Connection, CostBucket, Limits, PerTime, Route, TargetClass, Tenant, TenantSet};
 
 /// Why the configuration cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,8 @@ pub(crate) struct Way {
     pub(crate) name: Arc<str>,
     pub(crate) connection: ConnectionId,
     pub(crate) connection_name: Arc<str>,
+    /// The field of the event's data that names what the target locks.
+    pub(crate) serialize_on: Option<Arc<str>>,
     pub(crate) endpoint: Endpoint,
 }
 
@@ -64,9 +66,24 @@ pub(crate) struct Way {
 pub(crate) struct Plan {
     tenants: AHashSet<TenantId>,
     ways: AHashMap<TenantId, AHashMap<EventType, Vec<Arc<Way>>>>,
-    connections: Vec<(ConnectionId, ConnectionLimits)>,
-    /// Whose each connection is, in the same order.
-    owners: Vec<TenantId>,
+    connections: Vec<Target>,
+}
+
+/// A connection that something is sent to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) id: ConnectionId,
+    pub(crate) limits: ConnectionLimits,
+    /// What it may be asked for over time.
+    pub(crate) budgets: Vec<Limit>,
+    /// Whose it is.
+    pub(crate) owner: TenantId,
+    pub(crate) slot: TenantSlot,
+    pub(crate) weight: u32,
+    /// Over how many partitions of a topic the owner's events are spread.
+    pub(crate) shards: usize,
+    /// What goes to it.
+    pub(crate) objects: Vec<ObjectKind>,
 }
 
 impl Plan {
@@ -78,7 +95,7 @@ impl Plan {
             plan.tenants.insert(tenant.id.clone());
             let mut ids = AHashMap::new();
             for route in &tenant.routes {
-                let connection = plan.connection(&mut ids, &route.connection, &tenant.id);
+                let connection = plan.connection(&mut ids, &route.connection, tenant);
                 plan.add(tenant, route, connection, &mut connectors)?;
             }
         }
@@ -115,11 +132,11 @@ impl Plan {
 
     /// Whose a connection is.
     pub(crate) fn tenant_of(&self, connection: ConnectionId) -> Option<&TenantId> {
-        self.owners.get(connection.0 as usize)
+        self.connections.get(connection.0 as usize).map(|target| &target.owner)
     }
 
     /// Every connection with its limits.
-    pub(crate) fn connections(&self) -> &[(ConnectionId, ConnectionLimits)] {
+    pub(crate) fn connections(&self) -> &[Target] {
         &self.connections
     }
 
@@ -128,7 +145,7 @@ impl Plan {
         for (tenant, ways) in &self.ways {
             let routes: BTreeMap<&str, &Way> = ways.values().flatten().map(|w| (&*w.name, &**w)).collect();
             for way in routes.values() {
-                let limits = self.connections.get(way.connection.0 as usize).map(|(_, limits)| *limits);
+                let limits = self.connections.get(way.connection.0 as usize).map(|target| target.limits);
                 let shared = limits.is_some_and(|l| intents.is_shared(way.endpoint.class(), l.timeout_ms, 0));
                 let class = way.endpoint.class();
                 let intents = if shared { "shared" } else { "each" };
@@ -141,13 +158,23 @@ impl Plan {
         &mut self,
         ids: &mut AHashMap<String, ConnectionId>,
         connection: &Connection,
-        owner: &TenantId,
+        tenant: &Tenant,
     ) -> ConnectionId {
         *ids.entry(connection.name.clone()).or_insert_with(|| {
             let id = ConnectionId(self.connections.len() as u32);
-            let timeout_ms = connection.timeout.as_millis() as u64;
-            self.owners.push(owner.clone());
-            self.connections.push((id, ConnectionLimits { concurrency: connection.concurrency, timeout_ms }));
+            self.connections.push(Target {
+                id,
+                limits: ConnectionLimits {
+                    concurrency: connection.limits.concurrency,
+                    timeout_ms: connection.timeout.as_millis() as u64,
+                },
+                budgets: budgets(&connection.limits),
+                owner: tenant.id.clone(),
+                slot: TenantSlot(self.tenants.len() as u32),
+                weight: tenant.weight,
+                shards: tenant.shards as usize,
+                objects: Vec::new(),
+            });
             id
         })
     }
@@ -182,11 +209,17 @@ impl Plan {
                 route: route.name.clone(),
                 source,
             })?;
+            if let Some(known) = self.connections.get_mut(connection.0 as usize)
+                && !known.objects.contains(&event_type.object())
+            {
+                known.objects.push(event_type.object());
+            }
             ways.entry(*event_type).or_default().push(Arc::new(Way {
                 route: route.id,
                 name: Arc::from(route.name.as_str()),
                 connection,
                 connection_name: Arc::from(target.name.as_str()),
+                serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 endpoint,
             }));
         }
@@ -216,6 +249,18 @@ impl Connectors<'_> {
         self.known.insert(name.to_owned(), Arc::clone(&connector));
         Ok(connector)
     }
+}
+
+fn budgets(limits: &Limits) -> Vec<Limit> {
+    let within = |limit: PerTime| Limit::Rate { max: limit.max, per_ms: limit.per.as_millis() as u64 };
+    let time = |limit: PerTime| Limit::Time { max_ms: limit.max, per_ms: limit.per.as_millis() as u64 };
+    let cost = |bucket: CostBucket| Limit::Cost {
+        capacity: bucket.capacity,
+        per_second: bucket.per_second,
+        cost: bucket.request,
+    };
+    let rates = [limits.rate, limits.quota].into_iter().flatten().map(within);
+    rates.chain(limits.cost_bucket.map(cost)).chain(limits.exec_time.map(time)).collect()
 }
 
 fn class(class: TargetClass) -> ClassChoice {

@@ -22,6 +22,7 @@ use crate::{
     outbox::Outbox,
     partition,
     plan::{Plan, PlanError},
+    shares::Shares,
     standby::{Copied, Standby},
 };
 
@@ -177,6 +178,7 @@ impl Service {
             open_ledger(options.ledger.clone(), clock, outbound.clone(), self.metrics.refused_intents())
                 .await?;
         let standby = self.standby(&ledger, &topics)?;
+        let shares = shares(&self.plan, &options.region, &topics);
         let topics = topics.into_iter().map(|topic| topic.name).collect();
         let report = outbound.clone();
         let journal = Journal::new(&options.kafka, move |journaled| {
@@ -189,9 +191,14 @@ impl Service {
             window: options.window,
             clock_skew_ms: options.clock_skew.as_millis() as u64,
             intents,
+            in_flight: options.in_flight,
             horizon_ms: u64::try_from(options.ledger.horizon.as_millis()).unwrap_or(u64::MAX),
         });
-        self.plan.connections().iter().for_each(|(id, limits)| core.connect(*id, *limits));
+        for target in self.plan.connections() {
+            core.connect(target.id, target.limits);
+            core.limit(target.id, &target.budgets);
+            core.belongs(target.id, target.slot, target.weight);
+        }
         let target = Client::new(ClientOptions {
             connect_timeout: options.connect_timeout,
             ..ClientOptions::default()
@@ -215,6 +222,7 @@ impl Service {
         let parts = Parts {
             clock,
             core,
+            shares,
             plan: self.plan,
             decoder: Arc::new(Decoder::new(registry)),
             ledger,
@@ -315,6 +323,11 @@ impl Service {
             }
         }
     }
+}
+
+fn shares(plan: &Plan, region: &str, topics: &[Topic]) -> Shares {
+    let topics: Vec<_> = topics.iter().map(|t| (Arc::from(t.name.as_str()), t.partitions)).collect();
+    Shares::new(plan, region, &topics)
 }
 
 /// Opening reads all of the store, so not on a thread that serves others.

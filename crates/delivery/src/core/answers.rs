@@ -32,7 +32,7 @@ impl Core {
                 self.doubt(ticket, now);
             }
         }
-        self.pump(id, now);
+        self.go_on(id, now);
     }
 
     /// What an answer says about the whole connection: that it is there, or, after several silences in a row, that it is not.
@@ -199,6 +199,6 @@ impl Core {
                 self.back_off(ticket, after_ms, now);
             }
         }
-        self.pump(id, now);
+        self.go_on(id, now);
     }
 }

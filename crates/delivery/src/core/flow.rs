@@ -78,8 +78,12 @@ impl Core {
     /// Puts a posting in line for its Intent.
     pub(super) fn stage(&mut self, ticket: Ticket, now: Now) {
         let Some(posting) = self.posting(ticket) else { return };
-        posting.stage = Stage::Staging;
         posting.step = Step::Send;
+        if !self.lock(ticket) {
+            return;
+        }
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.stage = Stage::Staging;
         let id = posting.new.connection;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.staging.push_back(ticket);
@@ -89,6 +93,9 @@ impl Core {
 
     /// Puts a posting in line for a slot.
     pub(super) fn enqueue_ready(&mut self, ticket: Ticket, now: Now) {
+        if !self.lock(ticket) {
+            return;
+        }
         let Some(posting) = self.posting(ticket) else { return };
         posting.stage = Stage::Ready;
         let id = posting.new.connection;
@@ -103,34 +110,51 @@ impl Core {
     pub(super) fn pump(&mut self, id: ConnectionId, now: Now) {
         let unlimited = self.is_broken(Mutant::NoLimit);
         loop {
-            let Some(connection) = self.connections.get_mut(&id) else { return };
-            if (connection.may_send(now) || unlimited)
-                && let Some(ticket) = connection.ready.pop_front()
+            let Some(connection) = self.connections.get(&id) else { return };
+            let tenant = connection.tenant;
+            let waits = !connection.ready.is_empty() && (unlimited || connection.may_send(now));
+            let waits = waits && (unlimited || self.has_room(id, now));
+            if waits && !unlimited && !self.turns.is_open() {
+                self.turns.wait(tenant, id);
+            } else if waits
+                && let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.ready.pop_front())
             {
                 self.launch(id, ticket, now);
-            } else if self.may_intend(id)
-                && let Some(connection) = self.connections.get_mut(&id)
-                && let Some(ticket) = connection.staging.pop_front()
-            {
-                self.intend(id, ticket, now);
-            } else {
-                return;
+                continue;
+            }
+            let turn = self.turns.is_open();
+            let intends = self.may_intend(id, turn, now);
+            match self.connections.get_mut(&id).and_then(|c| c.staging.pop_front_if(|_| intends)) {
+                Some(ticket) => self.intend(id, ticket, now),
+                None => return,
             }
         }
     }
 
     /// Whether the next Intent in line may be written. An Intent of class N that a crash leaves behind is parked for an
-    /// operator, sent or not: it is written only for a slot that is free.
-    fn may_intend(&self, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.get(&id) else { return false };
+    /// operator, sent or not: it is written only for a slot that is free, in the tenant's `turn`.
+    pub(super) fn may_intend(&mut self, id: ConnectionId, turn: bool, now: Now) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
         let Some(next) = connection.staging.front() else { return false };
         let parks =
             self.postings.get(next.slot()).is_some_and(|p| p.new.class == Class::Neither(OnUnknown::Park));
-        let free = if parks { connection.has_free_slot() } else { connection.may_stage() };
-        free || self.is_broken(Mutant::NoLimit)
+        if self.is_broken(Mutant::NoLimit) {
+            return true;
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        if !parks {
+            return connection.may_stage();
+        }
+        let (tenant, free) = (connection.tenant, connection.has_free_slot(now));
+        if free && !turn {
+            self.turns.wait(tenant, id);
+        } else if !free {
+            self.has_room(id, now); // or nothing would wake it
+        }
+        free && turn
     }
 
-    fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
+    pub(super) fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
         let epoch = self.options.epoch;
         let Some(timeout) = self.connections.get(&id).map(|c| c.limits.timeout_ms) else { return };
         let Some(posting) = self
@@ -199,7 +223,7 @@ impl Core {
     }
 
     /// Sends or reads, if the partition is still ours. Takes the posting out of `staged` either way.
-    fn launch(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
+    pub(super) fn launch(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
         let epoch = self.options.epoch;
         let no_lease = self.is_broken(Mutant::NoLease);
         let trusts = self.is_broken(Mutant::TrustKeyForEver);
@@ -243,6 +267,8 @@ impl Core {
         }
         connection.staged -= 1;
         connection.in_flight += 1;
+        connection.budgets.iter_mut().for_each(|budget| budget.sent(now.mono));
+        self.turns.left();
         check_invariant!(Bounded, connection.in_flight <= connection.limits.concurrency);
         check_invariant!(OwnerSends, now.mono < partition.lease_until);
         posting.stage = Stage::InFlight;
@@ -264,19 +290,34 @@ impl Core {
         });
     }
 
-    /// Gives the slot of an answered request back. Returns the posting, unless it is gone.
+    /// Gives the slot of an answered request back; [`Core::go_on`] lets others have it, once its answer is understood. Returns the
+    /// connection, unless the posting is gone.
     pub(super) fn landed(&mut self, ticket: Ticket, now: Now) -> Option<ConnectionId> {
-        if let Some(id) = self.orphans.remove(&ticket) {
+        if let Some((id, lock)) = self.orphans.remove(&ticket) {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.in_flight -= 1;
             }
-            self.pump(id, now);
+            self.turns.landed();
+            if let Some(lock) = lock {
+                self.pass_on(id, lock, now);
+            }
+            self.go_on(id, now);
             return None;
         }
         let posting = self.posting(ticket).filter(|p| p.stage == Stage::InFlight)?;
-        let id = posting.new.connection;
-        self.connections.get_mut(&id)?.in_flight -= 1;
+        let (id, over_at) = (posting.new.connection, posting.request_over_at);
+        let connection = self.connections.get_mut(&id)?;
+        connection.in_flight -= 1;
+        let took = (now.mono + connection.limits.timeout_ms).saturating_sub(over_at);
+        connection.budgets.iter_mut().for_each(|budget| budget.over(took, now.mono));
+        self.turns.landed();
         Some(id)
+    }
+
+    /// A slot is free, and what its request told of the connection is known: those in line first.
+    pub(super) fn go_on(&mut self, id: ConnectionId, now: Now) {
+        self.feed(now);
+        self.pump(id, now);
     }
 
     fn dead_lettered(&mut self, ticket: Ticket, now: Now) {
@@ -299,6 +340,7 @@ impl Core {
     }
 
     fn write_outcome(&mut self, ticket: Ticket, outcome: impl FnOnce(&Posting) -> Outcome, now: Now) {
+        self.unlock(ticket, now);
         let Some(posting) = self.postings.get_mut(ticket.slot()).filter(|p| p.serial == ticket.serial) else {
             return;
         };
@@ -350,6 +392,7 @@ impl Core {
     }
 
     pub(super) fn wait(&mut self, ticket: Ticket, wait_ms: u64, now: Now) {
+        self.unlock(ticket, now);
         let Some(posting) = self.posting(ticket) else { return };
         posting.stage = Stage::Waiting;
         if wait_ms == 0 {

@@ -11,6 +11,12 @@ pub const LEASE_MS: u64 = 1_500;
 /// Requests at U that may go without an Intent of their own: all of them, but not all of the time under a lease.
 pub const SHARED_MS: u64 = TIMEOUT_MS;
 
+/// Most requests over all connections, where they are limited.
+pub const IN_FLIGHT: usize = 2;
+/// Most requests of a connection within [`RATE_MS`], where they are limited.
+pub const RATE: u64 = 4;
+pub const RATE_MS: u64 = 160;
+
 /// One connection and one route for each class.
 pub const ROUTES: [Class; 5] = [
     Class::Keyed { window_ms: 10_000_000, readable: false },
@@ -70,6 +76,8 @@ pub struct Step {
 pub struct Plan {
     pub records: Vec<Record>,
     pub concurrency: usize,
+    /// Whether connections have a rate, tenants take turns and targets lock.
+    pub limited: bool,
     /// How many of 256 requests meet trouble.
     pub trouble: u8,
     /// Whether Intents are shared where they may be.
@@ -105,10 +113,11 @@ fn step() -> impl Strategy<Value = Step> {
 pub fn plan() -> impl Strategy<Value = Plan> {
     let records = prop::collection::vec(record(), 4..24);
     let steps = prop::collection::vec(step(), 50..400);
-    (records, 1..4usize, 0..208u8, any::<bool>(), steps).prop_map(
-        |(records, concurrency, trouble, shared, steps)| Plan {
+    (records, (1..4usize, prop::bool::weighted(0.3)), 0..208u8, any::<bool>(), steps).prop_map(
+        |(records, (concurrency, limited), trouble, shared, steps)| Plan {
             records,
             concurrency,
+            limited,
             trouble,
             shared,
             steps,

@@ -7,15 +7,18 @@ mod progress;
 use std::collections::HashMap;
 
 use delivery::{
-    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, NewPosting, Now, OnExisting,
-    PartitionId, ReadBack, Ticket,
+    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting, Now,
+    OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
 
 use crate::{
     ledger::{Ledger, Write},
-    plan::{LEASE_MS, Op, PARTITIONS, Plan, ROUTES, SHARED_MS, SKEW_MS, Step, TIMEOUT_MS, WINDOW},
+    plan::{
+        IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
+        TIMEOUT_MS, WINDOW,
+    },
     sometimes::Sometimes,
     target::{Request, Targets},
 };
@@ -100,6 +103,9 @@ pub struct World {
     pub seen: Sometimes,
     pub core: Core,
     concurrency: usize,
+    limited: bool,
+    /// When requests of this process left, by connection.
+    left: Vec<(usize, u64)>,
     trouble: u8,
     #[cfg(feature = "mutants")]
     pub mutant: Option<delivery::Mutant>,
@@ -134,9 +140,12 @@ impl World {
                 window: 1,
                 clock_skew_ms: 0,
                 intents: Intents::Each,
+                in_flight: usize::MAX,
                 horizon_ms: u64::MAX,
             }),
             concurrency: plan.concurrency,
+            limited: plan.limited,
+            left: Vec::new(),
             trouble: plan.trouble,
             #[cfg(feature = "mutants")]
             mutant: plan.mutant,
@@ -169,6 +178,7 @@ impl World {
             window: WINDOW,
             clock_skew_ms: SKEW_MS,
             intents: self.intents,
+            in_flight: if self.limited { IN_FLIGHT } else { usize::MAX },
             horizon_ms: u64::MAX,
         });
         #[cfg(feature = "mutants")]
@@ -176,7 +186,12 @@ impl World {
         for id in 0..ROUTES.len() as u32 {
             let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };
             self.core.connect(ConnectionId(id), limits);
+            if self.limited {
+                self.core.limit(ConnectionId(id), &[Limit::Rate { max: RATE, per_ms: RATE_MS }]);
+                self.core.belongs(ConnectionId(id), TenantSlot(id % 2), 1 + 2 * (id % 2));
+            }
         }
+        self.left.clear();
         (0..PARTITIONS).for_each(|partition| self.assign(partition));
     }
 
@@ -229,7 +244,7 @@ impl World {
             let wall = EPOCH_START_WALL + self.now as i64;
             let mut accepted = |r: &Request| *self.accepted.entry(r.event).or_insert(wall);
             let postings: Vec<NewPosting> =
-                record.requests.iter().map(|r| posting(*r, accepted(r))).collect();
+                record.requests.iter().map(|r| posting(*r, accepted(r), self.limited)).collect();
             let mut tickets = Vec::new();
             assert!(self.core.admit(id, offset, &postings, &mut tickets));
             self.note_tickets(tickets, record.requests, partition, offset);
@@ -266,7 +281,7 @@ impl World {
             let requests: Vec<Request> =
                 record.requests.into_iter().filter(|r| r.route == connection.0 as usize).collect();
             let postings: Vec<NewPosting> =
-                requests.iter().map(|r| posting(*r, self.accepted[&r.event])).collect();
+                requests.iter().map(|r| posting(*r, self.accepted[&r.event], self.limited)).collect();
             let mut tickets = Vec::new();
             self.core.readmit(PartitionId(partition as u32), next, &postings, &mut tickets);
             read += usize::from(!requests.is_empty());
@@ -340,7 +355,7 @@ fn logs(plan: &Plan) -> Vec<Partition> {
     partitions
 }
 
-fn posting(request: Request, accepted_at: i64) -> NewPosting {
+fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
     NewPosting {
         key: PostingKey {
             event: EventId(Uuid::from_u128(request.event as u128)),
@@ -357,6 +372,7 @@ fn posting(request: Request, accepted_at: i64) -> NewPosting {
             delivery::Class::Keyed { .. } => OnExisting::Verify,
             _ => OnExisting::Overwrite,
         },
+        lock: limited.then_some(request.entity as u64 % 2),
         accepted_at,
     }
 }

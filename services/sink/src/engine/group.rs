@@ -71,6 +71,7 @@ impl Engine {
             });
             self.partitions.insert(one.id, partition);
         }
+        self.apportion();
         self.restoring += wanted.len();
         self.note_restored();
         let (settings, ledger) = (self.parts.kafka.clone(), self.parts.ledger.clone());
@@ -142,6 +143,9 @@ impl Engine {
 
     /// Gives partitions back once nothing of them is in flight, or time is up.
     pub(super) fn finish_revocations(&mut self) {
+        if self.revocations.is_empty() {
+            return;
+        }
         let mut open = std::mem::take(&mut self.revocations);
         open.retain(|revocation| {
             let busy: usize = revocation.ids.iter().map(|id| self.parts.core.unsettled(core_id(*id))).sum();
@@ -167,6 +171,7 @@ impl Engine {
             false
         });
         self.revocations = open;
+        self.apportion();
     }
 
     fn fetched(&mut self, record: Fetched) {

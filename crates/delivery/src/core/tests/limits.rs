@@ -1,7 +1,10 @@
 //! Concurrency and refusals for now.
 
-use super::rig::{KEYED, P0, PARK, Rig, SOON, TARGET, TIMEOUT, again, applied, intent, new, read_back};
-use crate::{Action, Answer, Class, ConnectionLimits, Input, Prior, ReadBack, Scope, Ticket};
+use super::rig::{KEYED, P0, P1, PARK, Rig, SOON, TARGET, TIMEOUT, again, applied, intent, new, read_back};
+use crate::{
+    Action, Answer, Class, ConnectionId, ConnectionLimits, Input, Limit, NewPosting, Prior, ReadBack, Scope,
+    TenantSlot, Ticket,
+};
 
 fn sends(actions: &[Action]) -> Vec<Ticket> {
     let sent = |a: &Action| if let Action::Send { ticket, .. } = a { Some(*ticket) } else { None };
@@ -174,4 +177,73 @@ fn a_connection_that_goes_on_refusing_is_asked_less_and_less_often() {
     rig.answer(ticket, Answer::Unknown(super::rig::reason(crate::ErrorClass::Transient)));
     assert_eq!(rig.core.connections[&TARGET].refusals, 0);
     rig.pass(SOON);
+}
+
+#[test]
+fn a_rate_holds_back_and_wakes() {
+    let mut rig = Rig::with_concurrency(16);
+    rig.core.limit(TARGET, &[Limit::Rate { max: 2, per_ms: 160 }]);
+    rig.pass(0);
+    let (tickets, sent) = crowd(&mut rig, 3);
+    assert_eq!(sent, tickets[..2]);
+    let wake = rig.core.next_wake().unwrap();
+    assert!((160..=171).contains(&(wake - rig.now.mono)), "{wake}");
+    assert_eq!(sends(&rig.pass(wake - rig.now.mono)), tickets[2..]);
+}
+
+#[test]
+fn an_intent_of_class_n_waits_for_the_rate_too() {
+    let mut rig = Rig::with_concurrency(16);
+    rig.core.limit(TARGET, &[Limit::Rate { max: 1, per_ms: 160 }]);
+    rig.pass(0);
+    let one = rig.admit(P0, 0, new(1, 1, 1, PARK));
+    let two = rig.admit(P0, 1, new(2, 2, 1, PARK));
+    rig.actions();
+    intent(&rig.known(one, Prior::None, None));
+    assert_eq!(rig.known(two, Prior::None, None), [], "a crash now would park it for nothing");
+    rig.intent_durable(one);
+    let wake = rig.core.next_wake().unwrap();
+    intent(&rig.pass(wake - rig.now.mono));
+}
+
+#[test]
+fn what_the_target_locks_is_held_until_the_answer_is_in() {
+    let mut rig = Rig::with_concurrency(16);
+    let locked = |event, lock| NewPosting { lock: Some(lock), ..new(event, event, 1, KEYED) };
+    let one = rig.sent(0, locked(1, 7));
+    let two = rig.admit(P0, 1, locked(2, 7));
+    rig.actions();
+    assert_eq!(rig.known(two, Prior::None, None), [], "it waits for the lock");
+    rig.sent(2, locked(3, 8));
+    let next = rig.answer(one, applied());
+    assert!(next.iter().any(|a| matches!(a, Action::WriteIntent(t, _) if *t == two)), "{next:?}");
+    assert_eq!(sends(&rig.intent_durable(two)), [two]);
+    rig.core.revoke(P0, rig.now);
+    let three = rig.admit(P1, 0, locked(4, 7));
+    rig.actions();
+    assert_eq!(rig.known(three, Prior::None, None), [], "the orphan has the lock");
+    intent(&rig.answer(two, applied()));
+}
+
+#[test]
+fn tenants_take_turns_when_all_requests_are_in_flight() {
+    let mut rig = Rig::with_limit(2);
+    let other = ConnectionId(1);
+    rig.core.connect(other, ConnectionLimits { concurrency: 8, timeout_ms: TIMEOUT });
+    rig.core.belongs(TARGET, TenantSlot(0), 1);
+    rig.core.belongs(other, TenantSlot(1), 1);
+    let mut flood = Vec::new();
+    for at in 0..8 {
+        let ticket = rig.admit(P0, at, new(at as u128, at as u128, 1, KEYED));
+        flood.extend(rig.known(ticket, Prior::None, None));
+        flood.extend(rig.intent_durable(ticket));
+    }
+    let first = sends(&flood);
+    assert_eq!(first.len(), 2);
+    let late = rig.admit(P1, 0, NewPosting { connection: other, ..new(20, 20, 1, KEYED) });
+    rig.known(late, Prior::None, None);
+    assert_eq!(sends(&rig.intent_durable(late)), [], "all are in flight");
+    let mut order = sends(&rig.answer(first[0], applied()));
+    order.extend(sends(&rig.answer(first[1], applied())));
+    assert!(order.contains(&late), "it waited for the whole flood: {order:?}");
 }

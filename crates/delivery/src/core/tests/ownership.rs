@@ -16,6 +16,7 @@ fn unleased() -> Rig {
         window: WINDOW,
         clock_skew_ms: SKEW,
         intents: Intents::Each,
+        in_flight: usize::MAX,
         horizon_ms: u64::MAX,
     });
     rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });

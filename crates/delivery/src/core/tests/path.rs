@@ -135,6 +135,7 @@ fn an_event_older_than_the_ledgers_memory_is_never_sent() {
         window: WINDOW,
         clock_skew_ms: 0,
         intents: Intents::Each,
+        in_flight: usize::MAX,
         horizon_ms: 500_000,
     };
     rig.core = Core::new(options);

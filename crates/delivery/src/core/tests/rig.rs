@@ -37,11 +37,21 @@ impl Rig {
     }
 
     pub(super) fn with_concurrency(concurrency: usize) -> Self {
+        Self::with(concurrency, usize::MAX)
+    }
+
+    /// So many requests over all connections.
+    pub(super) fn with_limit(in_flight: usize) -> Self {
+        Self::with(8, in_flight)
+    }
+
+    fn with(concurrency: usize, in_flight: usize) -> Self {
         let mut core = Core::new(CoreOptions {
             epoch: EPOCH,
             window: WINDOW,
             clock_skew_ms: SKEW,
             intents: Intents::Each,
+            in_flight,
             horizon_ms: u64::MAX,
         });
         core.connect(TARGET, ConnectionLimits { concurrency, timeout_ms: TIMEOUT });
@@ -125,6 +135,7 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
             Class::Keyed { .. } => OnExisting::Verify,
             _ => OnExisting::Overwrite,
         },
+        lock: None,
         accepted_at: 1_000_000,
     }
 }

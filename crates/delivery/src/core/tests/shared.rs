@@ -18,6 +18,7 @@ fn sharing(inherited: i64) -> Rig {
         window: WINDOW,
         clock_skew_ms: SKEW,
         intents,
+        in_flight: usize::MAX,
         horizon_ms: u64::MAX,
     });
     rig.core.connect(TARGET, ConnectionLimits { concurrency: 4, timeout_ms: TIMEOUT });

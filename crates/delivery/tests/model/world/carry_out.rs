@@ -5,7 +5,7 @@ use delivery::{Action, Class, Intent, Intents, Outcome, ResolvedBy, Status, Tick
 use super::{Flight, Known, Letter, Reread, World};
 use crate::{
     ledger::{Entry, Write},
-    plan::{ROUTES, TIMEOUT_MS},
+    plan::{IN_FLIGHT, RATE, RATE_MS, ROUTES, TIMEOUT_MS},
     target::Request,
 };
 
@@ -133,6 +133,28 @@ impl World {
         });
         let busy = self.flights.iter().filter(|f| f.ticket.is_some() && f.request.route == route).count();
         assert!(busy <= self.concurrency, "BND-1: {busy} requests on route {route}");
+        if self.limited {
+            self.within_limits(known.request);
+        }
+    }
+
+    fn within_limits(&mut self, request: Request) {
+        let waited = |f: &&Flight| f.ticket.is_some();
+        let all = self.flights.iter().filter(waited).count();
+        assert!(all <= IN_FLIGHT, "BND-1: {all} requests in flight");
+        let lock = |r: Request| (r.route, r.entity % 2);
+        let locked = self.flights.iter().filter(waited).filter(|f| lock(f.request) == lock(request)).count();
+        assert_eq!(locked, 1, "BND-1: {request:?} leaves while its lock is held");
+        self.left.push((request.route, self.now));
+        let since = (self.now + 1).saturating_sub(RATE_MS);
+        let lately = self.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();
+        assert!(lately as u64 <= RATE, "BND-1: {lately} requests within {RATE_MS} ms on one connection");
+        if lately as u64 == RATE {
+            self.seen.hit("used up its rate");
+        }
+        if all == IN_FLIGHT {
+            self.seen.hit("all slots of the process taken");
+        }
     }
 
     /// What the whole wait for a foreign Intent is for. A key that the target remembers makes the wait unnecessary.

@@ -1,0 +1,58 @@
+//! What a target allows over time is kept without waiting for it to say no.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use common::World;
+use contract::OutcomeStatus;
+use sandbox::Change;
+
+const EVENTS: usize = 24;
+
+fn limit(world: &World, limits: &str) {
+    let url = format!("{}/acme", world.erp.url());
+    let connection = format!(
+        "connection: erp\nconnector: sandbox\nbase_url: \"{url}\"\nclass: keyed\nlimits: {limits}\ntimeout: 1s\n"
+    );
+    std::fs::write(world.dir.path().join("tenants/acme/connections/erp.yaml"), connection).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_would_throttle_is_never_given_reason_to() {
+    let world = World::start("keyed").await;
+    // Between our counting and the target's lies the way to it: a tenth of a second in a rate of eight would be seen.
+    world.change(Change { throttle_per_second: Some(16), ..Change::default() });
+    limit(&world, "{concurrency: 16, rate: {max: 8, per: 1s}}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink().await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    let first = outcomes.iter().map(|o| o.settled_at).min().unwrap();
+    let last = outcomes.iter().map(|o| o.settled_at).max().unwrap();
+    assert!(last - first >= 1_900_000, "three seconds' worth within {} µs", last - first);
+    assert_eq!(world.totals().requests as usize, EVENTS, "some were turned away");
+    sink.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_locks_is_asked_for_one_after_the_other() {
+    let world = World::start("keyed").await;
+    // All of these payments are of one customer; each of them takes a while.
+    world.change(Change { latency_ms: Some(50), ..Change::default() });
+    limit(&world, "{concurrency: 16, serialize_on: customer_id}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink().await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    let mut stretches: Vec<(i64, i64)> =
+        outcomes.iter().map(|o| (o.first_attempt_at.unwrap(), o.settled_at)).collect();
+    stretches.sort_unstable();
+    let last = stretches.iter().map(|(_, settled)| *settled).max().unwrap();
+    assert!(last - stretches[0].0 >= EVENTS as i64 * 50_000, "two were under way at a time");
+    sink.stop().await;
+}
