@@ -1,6 +1,7 @@
 //! The core itself: its state and the calls that change it. How one posting moves on is in [`flow`].
 
 mod answers;
+mod conflation;
 mod flow;
 mod limits;
 mod shared;

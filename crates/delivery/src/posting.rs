@@ -49,6 +49,8 @@ pub struct NewPosting {
     pub lag_ms: u64,
     /// What to do with a document that says something else.
     pub on_existing: OnExisting,
+    /// Whether a newer version that waits behind it takes its place, as long as it was not sent.
+    pub conflate: bool,
     /// What the target locks while it works on the posting, hashed: requests that share it go one after the other.
     pub lock: Option<u64>,
     /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.

@@ -25,6 +25,8 @@ pub(crate) struct Turns {
 #[derive(Debug, Default)]
 struct Waiting {
     weight: u32,
+    /// Whether the tenant is in line: as long as some connection waits, and while one has its turn.
+    in_line: bool,
     connections: VecDeque<ConnectionId>,
 }
 
@@ -58,16 +60,15 @@ impl Turns {
     /// A connection gets in line, once.
     pub(crate) fn wait(&mut self, tenant: TenantId, connection: ConnectionId) {
         let waiting = self.tenants.entry(tenant).or_default();
-        if waiting.connections.contains(&connection) {
-            return;
+        if !waiting.connections.contains(&connection) {
+            waiting.connections.push_back(connection);
         }
-        if waiting.connections.is_empty() {
+        if !std::mem::replace(&mut waiting.in_line, true) {
             if self.line.is_empty() {
                 self.left = waiting.weight.max(1);
             }
             self.line.push_back(tenant);
         }
-        waiting.connections.push_back(connection);
     }
 
     /// Whose turn it is, if a request may leave; to be followed by [`Turns::served`].
@@ -86,6 +87,7 @@ impl Turns {
         self.left = self.left.saturating_sub(1);
         let is_done = waiting.connections.is_empty();
         if is_done || self.left == 0 {
+            waiting.in_line = !is_done;
             self.line.pop_front();
             if !is_done {
                 self.line.push_back(tenant);

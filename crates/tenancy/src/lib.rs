@@ -33,7 +33,7 @@ mod value;
 pub use connection::{Connection, Webhook};
 pub use error::ConfigErrors;
 pub use limits::{CostBucket, Limits, PerTime};
-pub use policy::{OnUnknown, TargetClass, WebhookScheme};
+pub use policy::{OnUnknown, Posts, TargetClass, WebhookScheme};
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
 pub use route::Route;

@@ -146,6 +146,7 @@ fn connect(
                 connection,
                 object: route.object,
                 on_unknown: route.on_unknown,
+                posts: route.posts,
             }));
         }
     }

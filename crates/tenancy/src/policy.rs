@@ -27,6 +27,17 @@ pub enum OnUnknown {
     Resend,
 }
 
+/// What a route posts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Posts {
+    /// Each event is a document of its own, and is posted.
+    #[default]
+    Documents,
+    /// Each event is the state of its entity: of several versions that wait only the newest is posted.
+    State,
+}
+
 /// How a vendor signs its webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +61,10 @@ impl Choice for TargetClass {
 
 impl Choice for OnUnknown {
     const ALL: &'static [(&'static str, Self)] = &[("park", Self::Park), ("resend", Self::Resend)];
+}
+
+impl Choice for Posts {
+    const ALL: &'static [(&'static str, Self)] = &[("documents", Self::Documents), ("state", Self::State)];
 }
 
 impl Choice for WebhookScheme {

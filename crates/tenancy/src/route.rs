@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     fields::Fields,
     node::Node,
-    policy::OnUnknown,
+    policy::{OnUnknown, Posts},
     problem::{Position, Report, code, did_you_mean},
     value,
 };
@@ -30,6 +30,8 @@ pub struct Route {
     pub object: Option<String>,
     /// What to do with an unknown outcome at a target of class neither.
     pub on_unknown: OnUnknown,
+    /// What it posts.
+    pub posts: Posts,
 }
 
 /// A route as its file has it, before its connection is known.
@@ -40,6 +42,7 @@ pub(crate) struct RouteFile {
     pub to_at: Position,
     pub object: Option<String>,
     pub on_unknown: OnUnknown,
+    pub posts: Posts,
 }
 
 /// Reads `routes/<place>.yaml`.
@@ -52,19 +55,27 @@ pub(crate) fn read(report: Report<'_>, node: &Node, place: &str) -> Option<Route
         Some(_) => fields.optional_text("object").map(|(text, _)| Some(text.to_owned())),
         None => Some(None),
     };
-    let on_unknown = match fields.get("policy") {
-        Some(node) => Fields::open(report, node, &["on_unknown"]).and_then(|f| f.choice("on_unknown")),
-        None => Some(None),
+    let policy = match fields.get("policy") {
+        Some(node) => read_policy(report, node),
+        None => Some((OnUnknown::default(), Posts::default())),
     };
     let (to, to_at) = to?;
+    let (on_unknown, posts) = policy?;
     Some(RouteFile {
         name: name?.to_owned(),
         on: on?,
         to: to.to_owned(),
         to_at,
         object: object?,
-        on_unknown: on_unknown?.unwrap_or_default(),
+        on_unknown,
+        posts,
     })
+}
+
+fn read_policy(report: Report<'_>, node: &Node) -> Option<(OnUnknown, Posts)> {
+    let fields = Fields::open(report, node, &["on_unknown", "posts"])?;
+    let (on_unknown, posts) = (fields.choice("on_unknown"), fields.choice("posts"));
+    Some((on_unknown?.unwrap_or_default(), posts?.unwrap_or_default()))
 }
 
 /// The event types of `on`: exact names, and `<object>.*` for all of an object's.

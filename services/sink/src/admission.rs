@@ -116,6 +116,7 @@ fn job(
         request_hash: posting.hash(&way.endpoint),
         lag_ms: way.endpoint.lag_ms(),
         on_existing: way.endpoint.on_existing(),
+        conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         accepted_at: envelope.received_at / 1_000,
     };

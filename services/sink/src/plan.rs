@@ -7,7 +7,7 @@ use delivery::{ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, Tenant
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
 use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
-use tenancy::{Connection, CostBucket, Limits, PerTime, Route, TargetClass, Tenant, TenantSet};
+use tenancy::{Connection, CostBucket, Limits, PerTime, Posts, Route, TargetClass, Tenant, TenantSet};
 
 /// Why the configuration cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,8 @@ pub(crate) struct Way {
     /// The field of the event's data that names what the target locks.
     pub(crate) serialize_on: Option<Arc<str>>,
     pub(crate) endpoint: Endpoint,
+    /// Whether a newer version that waits takes the place of an older one.
+    pub(crate) conflate: bool,
 }
 
 /// All ways of all tenants of the region.
@@ -221,6 +223,7 @@ impl Plan {
                 connection_name: Arc::from(target.name.as_str()),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 endpoint,
+                conflate: route.posts == Posts::State,
             }));
         }
         Ok(())

@@ -56,3 +56,30 @@ async fn what_a_target_locks_is_asked_for_one_after_the_other() {
     assert!(last - stretches[0].0 >= EVENTS as i64 * 50_000, "two were under way at a time");
     sink.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_state_that_waits_only_the_newest_is_posted() {
+    let world = World::start("upsert").await;
+    let route = "route: payments\non: [\"payment.*\"]\nto: erp\npolicy: {posts: state}\n";
+    std::fs::write(world.dir.path().join("tenants/acme/routes/payments.yaml"), route).unwrap();
+    for version in 1..=EVENTS as i64 {
+        world.pay("P-1", version).await;
+    }
+    world.pay("P-2", 1).await;
+    let sink = world.sink().await;
+    let outcomes = world.settled(EVENTS + 1).await;
+    let committed: Vec<i64> = outcomes
+        .iter()
+        .filter(|o| o.entity == "P-1" && o.status == OutcomeStatus::Committed)
+        .map(|o| o.source_version)
+        .collect();
+    assert!(committed.contains(&(EVENTS as i64)), "the newest is there: {committed:?}");
+    assert!(committed.len() < EVENTS / 2, "{} of {EVENTS} versions were posted", committed.len());
+    for outcome in outcomes.iter().filter(|o| o.status != OutcomeStatus::Committed) {
+        let known = (outcome.status, outcome.error_code.as_deref(), outcome.attempts);
+        assert_eq!(known, (OutcomeStatus::Superseded, Some("SNK-0016"), 0));
+    }
+    assert_eq!(world.totals().effects as usize, committed.len() + 1);
+    assert_eq!(world.totals().out_of_order, 0);
+    sink.stop().await;
+}

@@ -164,6 +164,13 @@ impl Core {
         else {
             return;
         };
+        if posting.new.conflate
+            && !posting.unknown
+            && let Some(version) = self.newer_behind(ticket)
+        {
+            return self.replace(id, ticket, version, now);
+        }
+        let Some(posting) = self.postings.get_mut(ticket.slot()) else { return };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
         if !partition.may_send(now) {
             // An Intent that nothing follows would be one more for the next owner to resolve, or to park.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
-const REQUIRED: [&str; 26] = [
+const REQUIRED: [&str; 27] = [
     "crash after the effect and before the outcome",
     "crash with a durable write not yet reported",
     "duplicate stopped by the ledger",
@@ -31,6 +31,7 @@ const REQUIRED: [&str; 26] = [
     "window paused",
     "late answer to an orphan",
     "lease expired with work waiting",
+    "replaced by a newer version",
     "used up its rate",
     "all slots of the process taken",
 ];

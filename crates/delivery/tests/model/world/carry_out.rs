@@ -176,6 +176,16 @@ impl World {
                 assert_eq!(effects, 0, "EFF-1: {request:?} is Rejected and has an effect");
                 self.seen.hit("rejected");
             }
+            Status::Superseded if outcome.reason.as_ref().is_some_and(|r| &*r.code == "SNK-0016") => {
+                let newer = |r: &Request| (r.route, r.entity) == (request.route, request.entity);
+                let newer = |r: &Request| newer(r) && r.version > request.version;
+                let log = self.partitions[partition].log.iter();
+                assert!(
+                    log.flat_map(|l| &l.requests).any(newer),
+                    "CON-1: nothing takes the place of {request:?}"
+                );
+                self.seen.hit("replaced by a newer version");
+            }
             Status::Superseded => self.seen.hit("superseded"),
             Status::InDoubt => {
                 self.nothing_else_may_be_applied(request);
