@@ -8,7 +8,7 @@ use event::{EntityId, PostingKey, RouteId};
 
 use crate::{
     Change, Entry, Job, LedgerError, Store, Stored,
-    record::{decode_entry, encode_entry, posting_key, version_key},
+    record::{CLAIMED, decode_entry, encode_entry, posting_key, version_key},
 };
 
 /// Changes to one space, applied as one.
@@ -19,6 +19,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) position: Option<i64>,
     /// Versions in this batch, which the store does not show yet.
     versions: AHashMap<(RouteId, EntityId), i64>,
+    /// Outcomes of former owners that were passed over.
+    pub(crate) fenced: u64,
     /// Restored entries in this batch, which the store does not show yet.
     known: AHashMap<PostingKey, Entry>,
 }
@@ -31,6 +33,7 @@ impl<'a> Batch<'a> {
             changes: Vec::new(),
             position: None,
             versions: AHashMap::new(),
+            fenced: 0,
             known: AHashMap::new(),
         }
     }
@@ -51,17 +54,26 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// An outcome is final: an Intent that stands behind it in the changelog is a zombie's and changes nothing. Of two
+    /// An outcome of a term that is over counts only if it stands before the next term's claim: its owner had lost the
+    /// partition, and the next one did not read it. An outcome is final: an Intent that stands behind it in the changelog is a zombie's and changes nothing. Of two
     /// Intents the later deadline counts: whoever resolves the posting has to wait for both.
     pub(crate) fn restore(&mut self, stored: &Stored) -> Result<(), LedgerError> {
         match &stored.entry {
+            Entry::Claim(_) => {
+                self.known.insert(CLAIMED, stored.entry.clone());
+                self.put(&CLAIMED, &stored.entry)
+            }
+            Entry::Outcome(_) if self.is_fenced(stored.term)? => {
+                self.fenced += 1;
+                Ok(())
+            }
             Entry::Outcome(outcome) => {
                 self.known.insert(stored.key, stored.entry.clone());
                 self.outcome(&stored.key, stored.entity, outcome)
             }
             Entry::Intent(intent) => {
                 let kept = match self.entry(&stored.key)? {
-                    Some(Entry::Outcome(_)) => return Ok(()),
+                    Some(Entry::Outcome(_) | Entry::Claim(_)) => return Ok(()),
                     Some(Entry::Intent(known)) if known.deadline > intent.deadline => {
                         Intent { deadline: known.deadline, ..*intent }
                     }
@@ -71,6 +83,11 @@ impl<'a> Batch<'a> {
                 self.put(&stored.key, &Entry::Intent(kept))
             }
         }
+    }
+
+    fn is_fenced(&self, term: u64) -> Result<bool, LedgerError> {
+        let claimed = self.entry(&CLAIMED)?;
+        Ok(term != 0 && matches!(claimed, Some(Entry::Claim(current)) if current != term))
     }
 
     fn entry(&self, key: &PostingKey) -> Result<Option<Entry>, LedgerError> {

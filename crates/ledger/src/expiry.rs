@@ -129,6 +129,6 @@ fn must_stay(key: &[u8], value: &[u8]) -> bool {
     }
     match decode_entry(value) {
         Ok(Entry::Outcome(outcome)) => outcome.status == Status::InDoubt,
-        Ok(Entry::Intent(_)) | Err(_) => true,
+        Ok(Entry::Intent(_) | Entry::Claim(_)) | Err(_) => true,
     }
 }

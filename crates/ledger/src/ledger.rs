@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
         mpsc,
     },
     time::Duration,
@@ -21,7 +21,7 @@ use crate::{
     Entry, Job, LedgerError, Store as _, StoreKind, Stored, Written,
     batch::{Batch, stored_version},
     buckets::Buckets,
-    record::{RANGE, decode_entry, posting_key},
+    record::{CLAIMED, RANGE, decode_entry, posting_key},
     writer::{DiskSpace, Writer},
 };
 
@@ -78,6 +78,7 @@ pub struct Ledger {
     expiring: Arc<AtomicBool>,
     /// When it was last tried to let go of what is old.
     expired_at: Arc<AtomicI64>,
+    fenced: Arc<AtomicU64>,
 }
 
 impl Ledger {
@@ -105,7 +106,13 @@ impl Ledger {
             .name("ledger".into())
             .spawn(move || writer.run(&inbox))
             .map_err(LedgerError::Folder)?;
-        Ok(Self { store, jobs, expiring: Arc::default(), expired_at: Arc::new(AtomicI64::new(i64::MIN)) })
+        Ok(Self {
+            store,
+            jobs,
+            expiring: Arc::default(),
+            expired_at: Arc::new(AtomicI64::new(i64::MIN)),
+            fenced: Arc::default(),
+        })
     }
 
     /// Hands jobs to the thread, in order.
@@ -127,6 +134,7 @@ impl Ledger {
             Some(bytes) => match decode_entry(&bytes)? {
                 Entry::Intent(intent) => Prior::Intent(intent),
                 Entry::Outcome(outcome) => Prior::Outcome(outcome),
+                Entry::Claim(_) => return Err(LedgerError::Record("a posting is a claim")),
             },
         };
         Ok((prior, stored_version(&*self.store, space, key.route, entity)?))
@@ -137,7 +145,7 @@ impl Ledger {
         let Some(bytes) = self.store.get(space, &posting_key(&RANGE))? else { return Ok(0) };
         match decode_entry(&bytes)? {
             Entry::Intent(intent) => Ok(intent.deadline),
-            Entry::Outcome(_) => Err(LedgerError::Record("a range has an outcome")),
+            _ => Err(LedgerError::Record("a range is something else")),
         }
     }
 
@@ -175,7 +183,14 @@ impl Ledger {
             batch.restore(stored)?;
         }
         batch.position = Some(position);
+        self.fenced.fetch_add(batch.fenced, Ordering::Relaxed);
         batch.apply()
+    }
+
+    /// How many outcomes of former owners were passed over since the last call: they were appended when the next owner had
+    /// read the changelog.
+    pub fn take_fenced(&self) -> u64 {
+        self.fenced.swap(0, Ordering::Relaxed)
     }
 
     /// Makes everything written before survive the death of this process. Blocking.
@@ -205,7 +220,7 @@ impl Ledger {
         }
     }
 
-    /// A hash over everything that the space knows, whatever store holds it and in whatever buckets: two ledgers with
+    /// A hash over everything that the space knows of postings, whatever store holds it and in whatever buckets: two ledgers with
     /// the same knowledge have the same one. Slow: for checks.
     pub fn digest(&self, space: &Arc<str>) -> Result<[u8; 32], LedgerError> {
         let mut hash = Sha256::new();
@@ -214,7 +229,7 @@ impl Ledger {
             let page = self.store.scan(space, &after, PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(hash.finalize().into()) };
             after.clone_from(last);
-            for (key, value) in page {
+            for (key, value) in page.into_iter().filter(|(key, _)| *key != posting_key(&CLAIMED)) {
                 hash.update((key.len() as u32).to_be_bytes());
                 hash.update(&key);
                 hash.update((value.len() as u32).to_be_bytes());

@@ -19,7 +19,7 @@ mod writer;
 pub use crate::{
     error::LedgerError,
     ledger::{Ledger, LedgerOptions, Opened},
-    record::{Entry, Stored, range},
+    record::{Entry, Stored, claim, range},
     redb_store::RedbStore,
     sled_store::SledStore,
     store::{Change, OpenError, Store, StoreKind},

@@ -11,8 +11,10 @@ use crate::LedgerError;
 const VERSION: u8 = 1;
 const INTENT: u8 = b'i';
 const OUTCOME: u8 = b'o';
+const CLAIM: u8 = b'c';
 /// Version, event, route, generation.
 const POSTING_LEN: usize = 1 + 16 + 8 + 2;
+const TERM_LEN: usize = 8;
 
 /// What the ledger holds for a posting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub enum Entry {
     Intent(Intent),
     /// The posting is over.
     Outcome(Outcome),
+    /// Somebody owns the partition from here on, under this term; see [`claim`].
+    Claim(u64),
 }
 
 /// One record of the changelog.
@@ -32,6 +36,8 @@ pub struct Stored {
     pub entity: EntityId,
     /// What is recorded.
     pub entry: Entry,
+    /// Under which ownership of its partition; 0 of records older than terms.
+    pub term: u64,
 }
 
 /// The key of the Intent that a range of records shares. It has the form of a posting's, so that changelog, store and
@@ -39,11 +45,22 @@ pub struct Stored {
 pub(crate) const RANGE: PostingKey =
     PostingKey { event: EventId(Uuid::nil()), route: RouteId(0), generation: 0 };
 
+/// The key that the newest claim has in the store; no event has the nil id.
+pub(crate) const CLAIMED: PostingKey =
+    PostingKey { event: EventId(Uuid::nil()), route: RouteId(1), generation: 0 };
+
+/// The record with which an owner begins its term, before it reads the changelog to its end. An outcome of another term
+/// that stands behind it was appended by a former owner when the new one had read already: whoever reads the
+/// changelog passes over it, as the new owner did (OWN-1).
+pub fn claim(term: u64) -> Stored {
+    Stored { key: CLAIMED, entity: EntityId(Uuid::nil()), entry: Entry::Claim(term), term }
+}
+
 /// The Intent of all records of a partition below offset `until` (docs/adr/0014). The offset stands where other Intents
 /// have their deadline: of two the later one counts.
-pub fn range(until: i64, epoch: u64, now: i64) -> Stored {
+pub fn range(until: i64, epoch: u64, term: u64, now: i64) -> Stored {
     let intent = Intent { attempt: 0, epoch, first_attempt_at: now, deadline: until, request_hash: 0 };
-    Stored { key: RANGE, entity: EntityId(Uuid::nil()), entry: Entry::Intent(intent) }
+    Stored { key: RANGE, entity: EntityId(Uuid::nil()), entry: Entry::Intent(intent), term }
 }
 
 /// The store's key of a posting; one for its Intent and its outcome.
@@ -70,14 +87,19 @@ pub(crate) fn is_version_key(key: &[u8]) -> bool {
 
 impl Stored {
     /// The changelog's key. Intent and outcome have different ones, so that in the compacted topic a zombie's late
-    /// Intent cannot take the place of an outcome.
-    pub fn changelog_key(&self) -> [u8; POSTING_LEN + 1] {
-        let mut bytes = [0; POSTING_LEN + 1];
-        bytes[..POSTING_LEN].copy_from_slice(&posting_key(&self.key));
-        bytes[POSTING_LEN] = match self.entry {
+    /// Intent cannot take the place of an outcome; and each term has its own, so that a zombie's late record takes no
+    /// other one's place at all.
+    pub fn changelog_key(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(POSTING_LEN + 1 + TERM_LEN);
+        bytes.extend_from_slice(&posting_key(&self.key));
+        bytes.push(match self.entry {
             Entry::Intent(_) => INTENT,
             Entry::Outcome(_) => OUTCOME,
-        };
+            Entry::Claim(_) => CLAIM,
+        });
+        if self.term != 0 {
+            bytes.extend_from_slice(&self.term.to_be_bytes());
+        }
         bytes
     }
 
@@ -91,10 +113,17 @@ impl Stored {
 
     /// Reads a changelog record.
     pub fn from_changelog(key: &[u8], value: &[u8]) -> Result<Self, LedgerError> {
-        let (posting, _kind) = key
-            .split_at_checked(POSTING_LEN)
-            .filter(|(posting, kind)| posting[0] == VERSION && matches!(kind, [INTENT | OUTCOME]))
-            .ok_or(LedgerError::Record("its key has an unknown form"))?;
+        let unknown = LedgerError::Record("its key has an unknown form");
+        let Some((posting, [INTENT | OUTCOME | CLAIM, term @ ..])) =
+            key.split_at_checked(POSTING_LEN).filter(|(posting, _)| posting[0] == VERSION)
+        else {
+            return Err(unknown);
+        };
+        let term = match term.len() {
+            0 => 0,
+            TERM_LEN => u64::from_be_bytes(array_at(term, 0)),
+            _ => return Err(unknown),
+        };
         let (head, entry) =
             value.split_at_checked(17).ok_or(LedgerError::Record("its value is too short"))?;
         if head[0] != VERSION {
@@ -108,6 +137,7 @@ impl Stored {
             },
             entity: EntityId(uuid_at(head, 1)),
             entry: decode_entry(entry)?,
+            term,
         })
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{Entry, Job, Ledger, LedgerOptions, Opened, StoreKind, Stored, Written};
 
+mod claims;
 mod conformance;
 mod crash;
 mod damage;
@@ -66,6 +67,7 @@ fn ticket() -> Ticket {
         window: 10,
         clock_skew_ms: 0,
         intents: Intents::Each,
+        in_flight: 1,
         horizon_ms: u64::MAX,
     });
     core.connect(ConnectionId(0), ConnectionLimits { concurrency: 1, timeout_ms: 1 });
@@ -79,6 +81,8 @@ fn ticket() -> Ticket {
         request_hash: 0,
         lag_ms: 0,
         on_existing: delivery::OnExisting::Overwrite,
+        conflate: false,
+        lock: None,
         accepted_at: 0,
     };
     let mut tickets = Vec::new();
@@ -87,7 +91,7 @@ fn ticket() -> Ticket {
 }
 
 fn stored(n: u128, entry: Entry) -> Stored {
-    Stored { key: key(n), entity: entity(), entry }
+    Stored { key: key(n), entity: entity(), entry, term: 0 }
 }
 
 struct Rig {
@@ -125,6 +129,8 @@ fn changelog_records_do_not_change() {
         (stored(1, Entry::Intent(intent(1, 3_000))), GOLDEN_INTENT),
         (stored(2, Entry::Outcome(outcome(Status::Committed, 7))), GOLDEN_COMMITTED),
         (stored(3, Entry::Outcome(rejected)), GOLDEN_REJECTED),
+        (Stored { term: 5, ..stored(2, Entry::Outcome(outcome(Status::Committed, 7))) }, GOLDEN_OF_A_TERM),
+        (crate::claim(5), GOLDEN_CLAIM),
     ];
     for (record, (key, value)) in golden {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
@@ -142,6 +148,14 @@ const GOLDEN_INTENT: (&str, &str) = (
 const GOLDEN_COMMITTED: (&str, &str) = (
     "0100000000000000000000000000000002000000000000000700006f",
     "010000000000000000000000000000002a0100010e494e562d323032362d30303034320201d00fa01f00010eedfd03",
+);
+const GOLDEN_OF_A_TERM: (&str, &str) = (
+    "0100000000000000000000000000000002000000000000000700006f0000000000000005",
+    "010000000000000000000000000000002a0100010e494e562d323032362d30303034320201d00fa01f00010eedfd03",
+);
+const GOLDEN_CLAIM: (&str, &str) = (
+    "010000000000000000000000000000000000000000000000010000630000000000000005",
+    "01000000000000000000000000000000000205",
 );
 const GOLDEN_REJECTED: (&str, &str) = (
     "0100000000000000000000000000000003000000000000000700006f",
@@ -294,7 +308,7 @@ fn a_range_is_durable_and_restored_and_never_shrinks() {
     let job = |until| Job::Range {
         partition: PartitionId(3),
         space: space(),
-        stored: crate::range(until, 5, 1_000),
+        stored: crate::range(until, 5, 0, 1_000),
         until,
     };
     rig.ledger.submit(vec![job(2_001)]);
@@ -302,7 +316,7 @@ fn a_range_is_durable_and_restored_and_never_shrinks() {
     let elsewhere = Rig::open(0);
     elsewhere
         .ledger
-        .restore(&space(), &[crate::range(2_001, 5, 1_000), crate::range(900, 4, 900)], 1)
+        .restore(&space(), &[crate::range(2_001, 5, 0, 1_000), crate::range(900, 4, 0, 900)], 1)
         .unwrap();
     for ledger in [&rig.ledger, &elsewhere.ledger] {
         assert_eq!(ledger.range(&space()).unwrap(), 2_001);
@@ -312,8 +326,12 @@ fn a_range_is_durable_and_restored_and_never_shrinks() {
 #[test]
 fn a_full_disk_fails_ranges_and_says_so_once() {
     let rig = Rig::open(u64::MAX);
-    let job =
-        || Job::Range { partition: PartitionId(3), space: space(), stored: crate::range(9, 5, 0), until: 9 };
+    let job = || Job::Range {
+        partition: PartitionId(3),
+        space: space(),
+        stored: crate::range(9, 5, 0, 0),
+        until: 9,
+    };
     rig.ledger.submit(vec![job()]);
     assert!(matches!(rig.next(), Written::Fails(true)));
     assert!(matches!(rig.next(), Written::RangesFailed(_)));

@@ -24,7 +24,7 @@ use crate::{
     admission::Job, clock::Clock, message::Message, metrics::SinkMetrics, outbox::Outbox,
     partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
 };
-use group::Revocation;
+use group::{Claims, Revocation};
 
 /// Most facts taken in before decisions are carried out.
 const BATCH: usize = 1_024;
@@ -114,6 +114,8 @@ pub(crate) struct Engine {
     revocations: Vec<Revocation>,
     /// Schema ids that the registry does not have.
     unknown_schemas: AHashSet<u32>,
+    /// Partitions that were given to us together and whose claims are on their way.
+    claims: Vec<Claims>,
     /// Partitions whose ledgers are not complete.
     restoring: usize,
     /// One restore at a time: one of an assignment that is over must not write beside the next one's deliveries.
@@ -138,6 +140,7 @@ impl Engine {
             active: AHashMap::new(),
             revocations: Vec::new(),
             unknown_schemas: AHashSet::new(),
+            claims: Vec::new(),
             restoring: 0,
             restores: Arc::default(),
             ledger_jobs: Vec::new(),
@@ -168,6 +171,7 @@ impl Engine {
             }
             if gauges_set.elapsed() >= GAUGES {
                 gauges_set = Instant::now();
+                self.parts.metrics.fenced(self.parts.ledger.take_fenced());
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
                 self.parts.ledger.expire(self.parts.clock.now().wall);
             }

@@ -19,6 +19,7 @@ pub(crate) struct SinkMetrics {
     restored: IntCounterVec,
     reread: IntCounterVec,
     refused_intents: IntCounterVec,
+    fenced: IntCounterVec,
     takeover: HistogramVec,
     copied: IntCounterVec,
 }
@@ -71,6 +72,11 @@ impl SinkMetrics {
                 "Intents that the local ledger did not take: nothing was sent",
                 &[],
             )?,
+            fenced: metrics.counters(
+                "fenced_outcomes_total",
+                "outcomes of former owners in changelogs, appended behind the next owner's claim and passed over",
+                &[],
+            )?,
             takeover: metrics.histograms(
                 "takeover_seconds",
                 "from the assignment of a partition to its complete ledger",
@@ -88,6 +94,10 @@ impl SinkMetrics {
     /// Counts Intents that the local ledger did not take.
     pub(crate) fn refused_intents(&self) -> IntCounter {
         self.refused_intents.with_label_values(&[] as &[&str])
+    }
+
+    pub(crate) fn fenced(&self, outcomes: u64) {
+        self.fenced.with_label_values(&[] as &[&str]).inc_by(outcomes);
     }
 
     pub(crate) fn settled(&self, tenant: &TenantId, route: &str, status: Status, seconds: f64) {

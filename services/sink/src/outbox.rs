@@ -21,6 +21,8 @@ pub(crate) struct Letter {
 /// What an acknowledgement means.
 #[derive(Debug)]
 pub(crate) enum Purpose {
+    /// The claim of a partition: its changelog can be read to the end now.
+    Claim(AssignmentId),
     /// An Intent in the changelog that the local ledger has.
     Intent,
     /// An Intent of class N in the changelog: the local ledger gets it now.

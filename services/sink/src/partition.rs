@@ -12,6 +12,8 @@ pub(crate) struct Partition {
     pub(crate) number: i32,
     /// Its key space in the local ledger.
     pub(crate) space: Arc<str>,
+    /// Names this ownership in the changelog.
+    pub(crate) term: u64,
     /// The topic of its changelog.
     pub(crate) changelog: Arc<str>,
     /// When it was assigned.
@@ -34,6 +36,7 @@ impl Partition {
             topic: Arc::clone(&assigned.topic),
             number: assigned.partition,
             space: space(&assigned.topic, assigned.partition),
+            term: uuid::Uuid::new_v4().as_u64_pair().0 | 1, // 0 is no term
             changelog: Arc::from(topics::names::ledger(&assigned.topic)),
             since: Instant::now(),
             restored: false,

@@ -18,13 +18,17 @@ pub(crate) struct Wanted {
     pub(crate) partition: i32,
     /// Its key space in the ledger.
     pub(crate) space: Arc<str>,
+    /// The next changelog offset that the ledger had not seen when the partition was given to us.
+    pub(crate) known: i64,
+    /// The offset of our claim in the changelog, which was sent after that.
+    pub(crate) claimed: i64,
 }
 
 /// Reads the changelogs from where the local ledger ends to where they end, and reports each partition when it is
 /// complete, with the number of records applied. Blocking.
 ///
-/// The group gave us the partitions after the old owner's lease was over (or after it drained), so the ends that are
-/// read here are behind everything it could append before a posting of ours.
+/// Our claims are in the changelogs, so the ends that are read here are behind them: what a former owner appends later
+/// counts for nobody.
 pub(crate) fn restore(
     settings: &Settings,
     ledger: &Ledger,
@@ -73,15 +77,15 @@ pub(crate) fn restore(
 }
 
 fn range(reader: &RangeReader, ledger: &Ledger, wanted: &Wanted) -> Result<Range, String> {
-    let Wanted { changelog, partition, space, .. } = wanted;
-    let (low, end) = reader.bounds(changelog, *partition).map_err(|e| chain(&e))?;
-    let next = ledger.next_position(space).map_err(|e| chain(&e))?;
-    if next > end {
+    let Wanted { changelog, partition, space, known, claimed, .. } = wanted;
+    if known > claimed {
         return Err(format!(
-            "the local ledger knows {changelog}/{partition} up to offset {next}, but the changelog ends at {end}: the \
+            "the local ledger knows {changelog}/{partition} up to offset {known}, but the changelog ended at {claimed}: the \
              topic was deleted or belongs to another cluster; restore it, or move the ledger's folder away"
         ));
     }
+    let (low, end) = reader.bounds(changelog, *partition).map_err(|e| chain(&e))?;
+    let next = ledger.next_position(space).map_err(|e| chain(&e))?;
     Ok(Range { topic: Arc::clone(changelog), partition: *partition, start: next.max(low), end })
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn changelog_letter(
     partition: &Partition,
     entry: Entry,
 ) -> Result<Letter, LedgerError> {
-    stored_letter(&Stored { key: job.new.key, entity: job.new.entity, entry }, partition)
+    let term = partition.term;
+    stored_letter(&Stored { key: job.new.key, entity: job.new.entity, entry, term }, partition)
 }
 
 /// A changelog record.

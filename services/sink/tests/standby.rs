@@ -242,6 +242,7 @@ fn fill(settings: &kafka::Settings, keys: usize) {
             },
             entity: EntityId::of_record_key(&(n as u64).to_be_bytes()),
             entry: Entry::Outcome(outcome(n)),
+            term: 0,
         };
         let record = JournalRecord {
             topic: &topics[n % topics.len()],

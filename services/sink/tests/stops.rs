@@ -150,7 +150,7 @@ async fn a_changelog_that_is_shorter_than_the_store_stops_it() {
     let mut options = second.options();
     options.ledger.dir = first.ledger_dir();
     let ended = second.sink_with(options).await.ended().await.to_string();
-    assert!(ended.contains("SNK-0023") && ended.contains("but the changelog ends at 0"), "{ended}");
+    assert!(ended.contains("SNK-0023") && ended.contains("but the changelog ended at 0"), "{ended}");
     assert_eq!(second.totals().requests, 0);
 }
 

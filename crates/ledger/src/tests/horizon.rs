@@ -38,7 +38,7 @@ fn entity(n: u128) -> EntityId {
 }
 
 fn record(n: u128, entry: Entry) -> Stored {
-    Stored { key: key(n), entity: entity(n), entry }
+    Stored { key: key(n), entity: entity(n), entry, term: 0 }
 }
 
 fn buckets(dir: &Path) -> usize {
@@ -92,7 +92,12 @@ fn what_is_carried_over_does_not_undo_what_came_later() {
         let ledger = open(dir.path(), kind, START);
         let old = [
             record(1, Entry::Intent(intent(1, 9))),
-            Stored { key: key(10), entity: entity(1), entry: Entry::Outcome(outcome(Status::Committed, 3)) },
+            Stored {
+                key: key(10),
+                entity: entity(1),
+                entry: Entry::Outcome(outcome(Status::Committed, 3)),
+                term: 0,
+            },
         ];
         ledger.restore(&space(), &old, 1).unwrap();
         ledger.store.expire(START + 2 * DAY).unwrap();
@@ -167,6 +172,7 @@ fn expiry_beside_writers_loses_nothing() {
             },
             entity: entity(n.into()),
             entry: Entry::Outcome(outcome(Status::Committed, version)),
+            term: 0,
         };
         let first: Vec<Stored> = (0..2_000).map(|n| posting(n, 1)).collect();
         ledger.restore(&space(), &first, 0).unwrap();

@@ -107,6 +107,7 @@ fn a_restored_ledger_has_the_digest_of_the_one_that_wrote_the_changelog() {
                     let (entity, outcome) = (stored.entity, outcome.clone());
                     Job::Outcome { ticket, space, key, entity, outcome, position }
                 }
+                Entry::Claim(_) => unreachable!("nobody claims here"),
             }]);
         }
         ledger.settle();

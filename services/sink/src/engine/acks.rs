@@ -75,6 +75,7 @@ impl Engine {
 
     fn act_on(&mut self, purpose: Purpose, position: Position) {
         match purpose {
+            Purpose::Claim(assignment) => self.claimed(assignment, position.offset),
             Purpose::Intent => {}
             Purpose::IntentFirst(ticket, job) => {
                 // One that outlived its assignment must not move the position of the next one.

@@ -84,7 +84,8 @@ impl Engine {
     fn write_range(&mut self, id: PartitionId, until: i64) -> Result<(), EngineError> {
         let assignment = assignment(id);
         let Some(partition) = self.partitions.get(&assignment) else { return Ok(()) };
-        let stored = ledger::range(until, self.parts.core.epoch(), self.parts.clock.now().wall);
+        let now = self.parts.clock.now().wall;
+        let stored = ledger::range(until, self.parts.core.epoch(), partition.term, now);
         let letter = stored_letter(&stored, partition)?;
         let space = Arc::clone(&partition.space);
         let job = ledger::Job::Range { partition: id, space, stored, until };

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ahash::AHashSet;
 use contract::{RegistryError, WriterSchema};
 use delivery::PartitionId;
 use kafka::{Assigned, AssignmentId, Fetched, GroupEvent};
@@ -19,6 +20,8 @@ use crate::{
     outbox::Purpose,
     partition::Partition,
     restore::{Wanted, chain, restore},
+    settlement::stored_letter,
+    standby::Leaving,
 };
 
 /// The wait before the registry is asked again.
@@ -37,6 +40,14 @@ pub(super) struct Revocation {
     ids: Vec<AssignmentId>,
     pub(super) deadline: Instant,
     done: mpsc::SyncSender<()>,
+}
+
+/// Partitions that were given to us together: their ledgers are restored together, once all of their claims are in the
+/// changelogs.
+pub(super) struct Claims {
+    open: AHashSet<AssignmentId>,
+    wanted: Vec<Wanted>,
+    leaving: Leaving,
 }
 
 fn core_id(id: AssignmentId) -> PartitionId {
@@ -62,21 +73,54 @@ impl Engine {
         let mut wanted = Vec::with_capacity(assigned.len());
         for one in assigned {
             let partition = Partition::new(one);
+            let known = match self.parts.ledger.next_position(&partition.space) {
+                Ok(known) => known,
+                Err(error) => return self.fail(error.into()),
+            };
             self.parts.core.assign(core_id(one.id), one.start);
             wanted.push(Wanted {
                 id: one.id,
                 changelog: Arc::clone(&partition.changelog),
                 partition: one.partition,
                 space: Arc::clone(&partition.space),
+                known,
+                claimed: -1,
             });
             self.partitions.insert(one.id, partition);
         }
         self.apportion();
         self.restoring += wanted.len();
         self.note_restored();
+        if wanted.is_empty() {
+            return;
+        }
+        let leaving = self.parts.standby.leave(wanted.iter().map(|w| Arc::clone(&w.space)).collect());
+        let open: AHashSet<AssignmentId> = wanted.iter().map(|w| w.id).collect();
+        self.claims.push(Claims { open: open.clone(), wanted, leaving });
+        open.into_iter().for_each(|id| self.claim(id));
+    }
+
+    /// Behind its claim no outcome of a former owner counts; before it, all are read.
+    fn claim(&mut self, id: AssignmentId) {
+        let Some(partition) = self.partitions.get(&id) else { return };
+        match stored_letter(&ledger::claim(partition.term), partition) {
+            Ok(letter) => self.send(letter, Purpose::Claim(id)),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    pub(super) fn claimed(&mut self, id: AssignmentId, offset: i64) {
+        let Some(at) = self.claims.iter_mut().position(|claims| claims.open.remove(&id)) else { return };
+        self.claims[at].wanted.iter_mut().filter(|w| w.id == id).for_each(|w| w.claimed = offset);
+        if self.claims[at].open.is_empty() {
+            let Claims { wanted, leaving, .. } = self.claims.swap_remove(at);
+            self.restore(wanted, leaving);
+        }
+    }
+
+    fn restore(&self, wanted: Vec<Wanted>, leaving: Leaving) {
         let (settings, ledger) = (self.parts.kafka.clone(), self.parts.ledger.clone());
         let outbound = self.outbound.clone();
-        let leaving = self.parts.standby.leave(wanted.iter().map(|w| Arc::clone(&w.space)).collect());
         let restores = Arc::clone(&self.restores);
         tokio::task::spawn_blocking(move || {
             let _one = restores.lock().unwrap_or_else(PoisonError::into_inner);
