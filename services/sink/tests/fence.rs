@@ -74,7 +74,6 @@ async fn a_late_outcome_of_a_former_owner_counts_for_nobody() {
     assert_eq!(document("BELIEVED"), "PAY-OF-A-ZOMBIE");
     assert_ne!(document("FENCED"), "PAY-OF-A-ZOMBIE");
     assert_eq!((world.totals().effects, world.totals().duplicates), (2, 0), "FIRST and FENCED");
-    eventually("it is counted", async || sink.metric("counterfoil_sink_fenced_outcomes_total").await >= 1.0)
-        .await;
+    eventually("it is counted", async || sink.metric("fenced_outcomes_total").await >= 1.0).await;
     sink.stop().await;
 }
