@@ -3,9 +3,11 @@
 use std::{io::IsTerminal as _, path::PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sandbox::Change;
 
 use crate::{
     check::{self, Violation},
+    class::Class,
     evidence::Evidence,
     feed::Feed,
     moments::Moments,
@@ -47,6 +49,10 @@ pub struct Options {
     /// Use this schema registry in place of one that is started
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
+    /// Let the keyed target forget its keys at once, against what its connector says: the campaign must find duplicates
+    /// then, and fail. That shows that it can
+    #[arg(long)]
+    target_forgets_keys: bool,
 }
 
 /// Runs the campaign. True if it is clean.
@@ -62,6 +68,10 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     eprintln!("seed {seed}, {} rounds", rounds.len());
     let given = Given { bootstrap: options.bootstrap, registry: options.registry, keep: options.keep };
     let mut world = Box::pin(World::start(given)).await?;
+    if options.target_forgets_keys {
+        let forgetful = Change { key_window_ms: Some(1), ..Change::default() };
+        world.erp.change(Class::Keyed, forgetful).await?;
+    }
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;
     }
@@ -83,6 +93,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let violations = check::violations(&evidence);
     let summary = Summary::of(rounds.len(), &evidence, &violations);
     tell(seed, &violations);
+    tell_late_appends(seed, &evidence);
     let line =
         if options.json { serde_json::to_string(&summary)? } else { serde_json::to_string_pretty(&summary)? };
     println!("{line}");
@@ -113,6 +124,14 @@ fn tell(seed: u64, violations: &[Violation]) {
     }
     if violations.len() > SHOWN {
         eprintln!("… and {} more", violations.len() - SHOWN);
+    }
+}
+
+/// Not counted as violations: GUARANTEES.md, section 5, says that they may happen.
+fn tell_late_appends(seed: u64, evidence: &Evidence) {
+    for (id, outcomes) in evidence.outcomes.iter().filter(|(_, all)| check::is_late_append(all)) {
+        let round = outcomes.last().and_then(|outcome| evidence.moments.round_at(outcome.settled_at));
+        eprintln!("in doubt, then committed (seed {seed}, round {round:?}, event {id}): {outcomes:?}");
     }
 }
 
