@@ -16,6 +16,7 @@ use crate::{
     effects::{Effect, Effects},
     faults::{Faults, Verdict},
     keys::{Keys, Seen},
+    log::{Fate, Log},
     recent::Recent,
     refusal::Refusal,
     report::{AccountSummary, Requests, Totals},
@@ -76,6 +77,7 @@ pub(crate) struct State {
     pub(crate) effects: Effects,
     pub(crate) requests: Requests,
     pub(crate) recent: Recent,
+    pub(crate) log: Log,
     pending: u64,
 }
 
@@ -135,15 +137,22 @@ impl Account {
     }
 
     /// Takes a write on. Without a delay it is carried out at once, under the same lock.
-    pub(crate) fn begin(&self, write: Write, delay: Duration) -> Step {
+    pub(crate) fn begin(&self, mut write: Write, delay: Duration) -> Step {
         let mut state = self.lock();
+        if state.settings.log_requests {
+            write.logged = state.log.write(&write);
+        }
         match state.begin_key(&write) {
             Ok(None) => {}
             Ok(Some(answer)) => {
                 state.requests.replayed += 1;
+                state.log.ended(write.logged, Fate::Replayed);
                 return Step::Done(Reply::Answer { answer, replayed: true });
             }
-            Err(refusal) => return Step::Done((&state.refuse(refusal)).into()),
+            Err(refusal) => {
+                state.log.ended(write.logged, Fate::Refused);
+                return Step::Done((&state.refuse(refusal)).into());
+            }
         }
         let State { settings, faults, .. } = &mut *state;
         let verdict = faults.verdict(settings);
@@ -152,6 +161,7 @@ impl Account {
         }
         if state.pending >= MAX_PENDING {
             state.release_key(&write);
+            state.log.ended(write.logged, Fate::Refused);
             return Step::Done((&state.refuse(Refusal::Busy)).into());
         }
         state.pending += 1;
@@ -215,14 +225,17 @@ impl State {
     }
 
     fn carry_out(&mut self, account: &str, write: Write, verdict: Verdict) -> Reply {
-        let key = write.key.clone();
+        let (key, logged) = (write.key.clone(), write.logged);
         let result = match verdict {
+            Verdict::Fail if self.settings.fail_status == 500 => Err(Refusal::Internal),
             Verdict::Fail => Err(Refusal::Unavailable),
             Verdict::Apply | Verdict::ApplyLate(_) => self.apply(account, write),
         };
         let stored = match &result {
             Ok(answer) => Some(answer.clone()),
-            Err(refusal @ Refusal::Unavailable) if self.settings.store_failures => Some(refusal.into()),
+            Err(refusal @ (Refusal::Unavailable | Refusal::Internal)) if self.settings.store_failures => {
+                Some(refusal.into())
+            }
             Err(_) => None,
         };
         if let Some(key) = &key {
@@ -231,7 +244,10 @@ impl State {
                 None => self.keys.release(key),
             }
         }
-        self.reply(result, verdict)
+        let applied = result.is_ok();
+        let reply = self.reply(result, verdict);
+        self.log.ended(logged, Fate::of(applied, &reply));
+        reply
     }
 
     fn reply(&mut self, result: Result<Answer, Refusal>, verdict: Verdict) -> Reply {
@@ -310,7 +326,7 @@ impl Requests {
     pub(crate) fn count(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::Throttled(_) => self.throttled += 1,
-            Refusal::Unavailable => self.failed += 1,
+            Refusal::Unavailable | Refusal::Internal => self.failed += 1,
             refusal if refusal.status().is_client_error() => self.refused += 1,
             _ => {}
         }

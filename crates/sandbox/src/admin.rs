@@ -28,6 +28,7 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/admin/accounts/{account}", get(show).put(change).delete(reset))
         .route("/admin/accounts/{account}/effects", get(effects))
         .route("/admin/accounts/{account}/entities", get(entities))
+        .route("/admin/accounts/{account}/requests", get(log))
         .route("/admin/accounts/{account}/requests/count", get(requests))
         .with_state(sandbox)
 }
@@ -93,6 +94,16 @@ async fn entities(
     let entities = sandbox.existing(&account)?.lock().effects.entities(paging.after(), paging.limit());
     let next = entities.last().map(|row| row.position).filter(|_| entities.len() == paging.limit());
     Ok(json(&EntityPage { entities, next }))
+}
+
+async fn log(
+    State(sandbox): State<Sandbox>,
+    Path(account): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let paging: Paging = query(&uri)?;
+    let page = sandbox.existing(&account)?.lock().log.page(paging.after(), paging.limit());
+    Ok(json(&page))
 }
 
 async fn requests(State(sandbox): State<Sandbox>, Path(account): Path<String>) -> Result<Response, Refusal> {

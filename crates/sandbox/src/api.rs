@@ -137,9 +137,13 @@ async fn find(
     headers: HeaderMap,
 ) -> Response {
     read(sandbox, account, collection, headers, |account, collection| {
-        let state = account.lock();
+        let mut state = account.lock();
         let shelf = state.shelves.get(&collection);
-        shelf.and_then(|shelf| shelf.by_external_id(&external_id).map(|d| one(&shelf.show(d))))
+        let found = shelf.and_then(|shelf| shelf.by_external_id(&external_id).map(|d| one(&shelf.show(d))));
+        if state.settings.log_requests {
+            state.log.look(collection, &external_id, found.is_some());
+        }
+        found
     })
     .await
 }

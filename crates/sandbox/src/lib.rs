@@ -20,6 +20,7 @@ mod collection;
 mod effects;
 mod faults;
 mod keys;
+mod log;
 mod page;
 mod recent;
 mod refusal;
@@ -37,6 +38,7 @@ use axum::Router;
 use refusal::Refusal;
 
 pub use collection::Collection;
+pub use log::{Fate, RequestPage, RequestRow};
 pub use report::{AccountSummary, EffectPage, EffectRow, EntityPage, EntityRow, Requests, Summary, Totals};
 pub use server::Handle;
 pub use settings::{Change, Idempotency, Settings};

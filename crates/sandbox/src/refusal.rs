@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     ClosedPeriod(String),
     #[error("the service is unavailable")]
     Unavailable,
+    #[error("something went wrong")]
+    Internal,
     #[error("too many requests are being worked on")]
     Busy,
     #[error("the account holds as many changes as it can")]
@@ -80,6 +82,7 @@ impl Refusal {
             }
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Full | Self::TooManyAccounts(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -106,6 +109,7 @@ impl Refusal {
             Self::MissingReference(_) => "missing_reference",
             Self::ClosedPeriod(_) => "closed_period",
             Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
             Self::Busy => "busy",
         }
     }

@@ -39,10 +39,10 @@ pub struct Change {
     /// Requests allowed in a second; further ones get 429 with `Retry-After: 1`. 0 lifts the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_per_second: Option<u32>,
-    /// Share (0 to 1) of the writes that get 503 and are not applied.
+    /// Share (0 to 1) of the writes that fail with `fail_status` and are not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_rate: Option<f64>,
-    /// The next so many writes get 503 and are not applied.
+    /// The next so many writes fail with `fail_status` and are not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_next: Option<u64>,
     /// Share (0 to 1) of the writes that are applied, their connection closed without an answer.
@@ -54,7 +54,10 @@ pub struct Change {
     /// A write whose answer is dropped is applied so many milliseconds after its connection was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply_late_ms: Option<u64>,
-    /// With `idempotency: key`, an injected 503 is stored for the key and repeated, as Stripe does.
+    /// The status of an injected failure: 503 says that nothing was applied, 500 leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_status: Option<u16>,
+    /// With `idempotency: key`, an injected failure is stored for the key and repeated, as Stripe does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_failures: Option<bool>,
     /// Every request's connection is closed at once, nothing is applied.
@@ -70,6 +73,9 @@ pub struct Change {
     /// Milliseconds an idempotency key is remembered, from its first use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_window_ms: Option<u64>,
+    /// Writes and look-ups that got in are kept for `GET /admin/accounts/{account}/requests`, up to a million of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_requests: Option<bool>,
     /// Starts the account's random choices again from this seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -92,12 +98,14 @@ pub struct Settings {
     /// How many of them are still to come.
     pub drop_answer_next: u64,
     pub apply_late_ms: u64,
+    pub fail_status: u16,
     pub store_failures: bool,
     pub down: bool,
     pub strict_references: bool,
     /// The empty string: never.
     pub books_closed_before: String,
     pub key_window_ms: u64,
+    pub log_requests: bool,
     pub seed: u64,
 }
 
@@ -114,11 +122,13 @@ impl Default for Settings {
             drop_answer_rate: 0.0,
             drop_answer_next: 0,
             apply_late_ms: 0,
+            fail_status: 503,
             store_failures: false,
             down: false,
             strict_references: false,
             books_closed_before: String::new(),
             key_window_ms: 24 * HOUR_MS,
+            log_requests: false,
             seed: 0,
         }
     }
@@ -148,6 +158,9 @@ impl Change {
                 return Err(Refusal::field(name, format!("`{name}` is at most {HOUR_MS}")));
             }
         }
+        if self.fail_status.is_some_and(|status| ![500, 503].contains(&status)) {
+            return Err(Refusal::field("fail_status", "`fail_status` is 500 or 503"));
+        }
         if self.key_window_ms == Some(0) {
             return Err(Refusal::field("key_window_ms", "`key_window_ms` is at least 1"));
         }
@@ -171,11 +184,13 @@ impl Settings {
         put(&mut self.drop_answer_rate, change.drop_answer_rate);
         put(&mut self.drop_answer_next, change.drop_answer_next);
         put(&mut self.apply_late_ms, change.apply_late_ms);
+        put(&mut self.fail_status, change.fail_status);
         put(&mut self.store_failures, change.store_failures);
         put(&mut self.down, change.down);
         put(&mut self.strict_references, change.strict_references);
         put(&mut self.books_closed_before, change.books_closed_before.clone());
         put(&mut self.key_window_ms, change.key_window_ms);
+        put(&mut self.log_requests, change.log_requests);
         put(&mut self.seed, change.seed);
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Write {
     pub(crate) source_version: Option<u64>,
     /// Stands for everything of the request that the idempotency key must not be reused for.
     pub(crate) fingerprint: u64,
+    /// Its row in the log of requests, if there is one.
+    pub(crate) logged: Option<usize>,
 }
 
 impl Write {
@@ -107,6 +109,7 @@ impl Write {
             event_id,
             source_version,
             fingerprint: FINGERPRINT.hash_one((collection, path_id, bytes)),
+            logged: None,
         })
     }
 }

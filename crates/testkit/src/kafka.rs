@@ -29,11 +29,22 @@ pub struct Options {
     pub heap_mib: u32,
     /// More broker properties, or other values for those of the kit.
     pub properties: Vec<(String, String)>,
+    /// A second listener, for clients that come through a proxy.
+    pub detour: Option<Detour>,
+}
+
+/// A listener whose clients are sent to another port, where a proxy stands before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Detour {
+    /// Where the broker listens.
+    pub listen: u16,
+    /// Where it tells clients to come.
+    pub advertise: u16,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { owned: false, heap_mib: 256, properties: Vec::new() }
+        Self { owned: false, heap_mib: 256, properties: Vec::new(), detour: None }
     }
 }
 

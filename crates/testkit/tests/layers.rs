@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::workspace_root;
 
 /// What each crate may use of ours, lowest layer first. A crate that is not listed has no place yet.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("event", &[]),
     // test only; of ours it knows nothing, so that every crate's tests can use it
     ("testkit", &[]),
@@ -61,6 +61,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "sandbox-service",
         ],
     ),
+    // a test that is a program: it runs the services as processes of its own, and looks at both ends
+    ("faults", &["event", "testkit", "topics", "contract", "kafka", "sandbox", "cli"]),
 ];
 
 /// The only user of each foreign crate, tests included.

@@ -120,3 +120,51 @@ async fn erp_and_admin_can_listen_apart() {
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
     admin.shutdown().await;
 }
+
+#[tokio::test]
+async fn requests_are_kept_with_their_fate_if_that_is_asked_for() {
+    let erp = Erp::start().await;
+    apply(&erp, "before", "C-0", 1).await;
+    erp.set(json!({"log_requests": true})).await;
+    apply(&erp, "e1", "C-1", 1).await;
+    apply(&erp, "e1", "C-1", 1).await;
+    erp.set(json!({"fail_next": 1, "fail_status": 500})).await;
+    assert_eq!(send(erp.keyed("k2", "C-2")).await.code(), "internal");
+    erp.set(json!({"drop_answer_next": 1})).await;
+    crate::support::send_into_the_void(erp.keyed("k3", "C-3")).await;
+    for (id, status) in [("C-3", 200), ("C-4", 404)] {
+        let path = format!("/acme/api/v1/customers/by-external-id/{id}");
+        assert_eq!(erp.get(&path).await.status, status);
+    }
+
+    let page: sandbox::RequestPage = serde_json::from_value(
+        erp.request(Method::GET, "/admin/accounts/acme/requests").send().await.unwrap().json().await.unwrap(),
+    )
+    .unwrap();
+    let fates: Vec<_> = page.requests.iter().map(|row| (row.external_id.as_str(), row.fate)).collect();
+    use sandbox::Fate::{Absent, Applied, AppliedUnanswered, Found, Refused, Replayed};
+    let expected = [
+        ("C-1", Applied),
+        ("C-1", Replayed),
+        ("C-2", Refused),
+        ("C-3", AppliedUnanswered),
+        ("C-3", Found),
+        ("C-4", Absent),
+    ];
+    assert_eq!(fates, expected);
+    let first = &page.requests[0];
+    assert_eq!((first.event_id.as_deref(), first.source_version), (Some("e1"), Some(1)));
+    assert_eq!(first.data.as_ref().unwrap().get(), customer("C-1").to_string());
+    assert!(page.requests.iter().all(|row| row.ended_at >= Some(row.at)) && page.missed == 0);
+}
+
+#[tokio::test]
+async fn a_late_application_is_logged_when_it_comes() {
+    let erp = Erp::with(json!({"log_requests": true, "drop_answer_next": 1, "apply_late_ms": 60})).await;
+    crate::support::send_into_the_void(erp.keyed("k1", "C-1")).await;
+    erp.until("applied", |summary| summary.totals.effects == 1).await;
+    let page = erp.get("/admin/accounts/acme/requests").await.body;
+    let row = &page["requests"][0];
+    assert_eq!(row["fate"], "applied_unanswered");
+    assert!(row["ended_at"].as_i64().unwrap() - row["at"].as_i64().unwrap() >= 60_000, "{row}");
+}

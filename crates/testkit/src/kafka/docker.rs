@@ -54,6 +54,9 @@ impl Container {
         let place = Place { port, controller, bind: "0.0.0.0", data: "/tmp/kafka-data" };
         let mut run = Command::new(docker);
         run.args(["run", "--detach", "--publish", &format!("127.0.0.1:{port}:{port}")]);
+        if let Some(detour) = options.detour {
+            run.args(["--publish", &format!("127.0.0.1:{0}:{0}", detour.listen)]);
+        }
         run.args(["--env", &format!("KAFKA_HEAP_OPTS=-Xmx{}m", options.heap_mib)]);
         for (name, value) in properties(&place, options) {
             run.args(["--env", &format!("{}={value}", variable(&name))]);

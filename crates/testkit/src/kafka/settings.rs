@@ -33,13 +33,20 @@ pub(super) struct Place<'a> {
 /// All properties in order. Of two with one name the last one counts, so those of `options` win.
 pub(super) fn properties(place: &Place<'_>, options: &Options) -> Vec<(String, String)> {
     let Place { port, controller, bind, data } = place;
+    // the part of each list that belongs to the second listener, if there is one
+    let more = |text: &dyn Fn(u16, u16) -> String| {
+        options.detour.map(|detour| text(detour.listen, detour.advertise)).unwrap_or_default()
+    };
+    let listener = more(&|listen, _| format!(",DETOUR://{bind}:{listen}"));
+    let advertised = more(&|_, advertise| format!(",DETOUR://127.0.0.1:{advertise}"));
+    let protocol = more(&|_, _| ",DETOUR:PLAINTEXT".to_owned());
     let of_place = [
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", "1".to_owned()),
         ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
-        ("listeners", format!("CLIENT://{bind}:{port},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", format!("CLIENT://127.0.0.1:{port}")),
-        ("listener.security.protocol.map", "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        ("listeners", format!("CLIENT://{bind}:{port},CONTROLLER://127.0.0.1:{controller}{listener}")),
+        ("advertised.listeners", format!("CLIENT://127.0.0.1:{port}{advertised}")),
+        ("listener.security.protocol.map", format!("CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocol}")),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         ("inter.broker.listener.name", "CLIENT".to_owned()),
         ("log.dirs", (*data).to_owned()),

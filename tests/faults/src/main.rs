@@ -1,0 +1,75 @@
+//! The proof under faults: real processes, a real Kafka, proxies between, and an oracle that counts every effect.
+//!
+//! `campaign` draws faults from a seed, round after round, while events stream through; then it brings everything to
+//! rest and holds both ends against each other. The program runs the services by starting itself.
+
+mod admin;
+mod books;
+mod campaign;
+mod check;
+mod class;
+mod cluster;
+mod erp;
+mod evidence;
+mod feed;
+mod moments;
+mod plan;
+mod rest;
+mod sinks;
+mod sometimes;
+mod source;
+mod strike;
+mod summary;
+mod topic;
+mod world;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// As in the services themselves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Faults against running services, and the proof that nothing is lost and nothing is double.
+#[derive(Parser)]
+#[command(name = "faults", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draw faults from a seed while events stream through, then compare both ends
+    Campaign(campaign::Options),
+    /// The `counterfoil` command, for the processes that this program starts
+    #[command(hide = true)]
+    Counterfoil {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
+    ended.unwrap_or_else(|error: anyhow::Error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Campaign(options) => {
+            let clean = Box::pin(campaign::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Counterfoil { arguments } => {
+            let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);
+            Box::pin(cli::run(cli::args::Arguments::try_parse_from(line)?)).await
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! An installation of Counterfoil as it would be deployed, in a region of its own, with a proxy on every way.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use testkit::{Process, Scratch, free_port};
+
+use crate::{
+    admin::Admin,
+    books::Books,
+    class::Class,
+    cluster::Cluster,
+    erp::Erp,
+    feed::Door,
+    sinks::{Sink, Start},
+    topic::{Outcomes, Topics},
+};
+
+const START: Duration = Duration::from_secs(60);
+/// Time for requests under way when a sink drains: more than one of them takes, less than the lease.
+const DRAIN: &str = "2s";
+const COMMIT_EVERY: &str = "300ms";
+
+pub struct World {
+    pub cluster: Cluster,
+    pub erp: Erp,
+    pub topics: Topics,
+    pub outcomes: Outcomes,
+    pub books: Arc<Books>,
+    pub door: Door,
+    pub gateway: Gateway,
+    pub sinks: Vec<Sink>,
+    pub group: String,
+    _scratch: Option<Scratch>,
+}
+
+/// What is given in place of what would be started.
+pub struct Given {
+    pub bootstrap: Option<String>,
+    pub registry: Option<String>,
+    /// Where logs and ledgers are kept; a temporary folder if nowhere.
+    pub keep: Option<PathBuf>,
+}
+
+impl World {
+    pub async fn start(given: Given) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(given.bootstrap, given.registry).await?;
+        let region = format!("f{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let (dir, scratch) = folder(given.keep)?;
+        let http = reqwest::Client::new();
+        let erp = Erp::start(&dir, http.clone()).await?;
+        let tenants = dir.join("tenants");
+        for class in Class::ALL {
+            let port = free_port()?;
+            cluster.proxies.proxy(class.name(), port, &erp.address).await?;
+            class.write(&tenants, &region, &format!("http://127.0.0.1:{port}"))?;
+            erp.change(class, class.healthy()).await?;
+        }
+        prepare(&cluster, &region, &tenants).await?;
+        let topics = Topics::new(&cluster.bootstrap, &region)?;
+        let outcomes = Outcomes::watch(&topics, &cluster.registry).await?;
+        let books = Arc::new(Books::default());
+        let gateway = Gateway::start(&cluster, &region, &dir, &tenants, &http).await?;
+        let door = Door {
+            url: format!("http://{}", gateway.listen),
+            http: http.clone(),
+            books: Arc::clone(&books),
+            topics: topics.clone(),
+            under_way: Arc::default(),
+        };
+        let group = format!("{region}-sink");
+        let sinks = sinks(&cluster, &region, &group, &dir, &tenants, &http)?;
+        Ok(Self { cluster, erp, topics, outcomes, books, door, gateway, sinks, group, _scratch: scratch })
+    }
+
+    /// Fails if a part ended that nobody touched; sinks that ended are started again.
+    pub fn supervise(&mut self) -> anyhow::Result<()> {
+        for sink in &mut self.sinks {
+            sink.supervise()?;
+        }
+        self.gateway.alive()
+    }
+
+    /// Requests that the targets have seen.
+    pub async fn requests(&self) -> anyhow::Result<u64> {
+        Ok(self.erp.accounts().await?.values().map(|account| account.totals.requests).sum())
+    }
+}
+
+fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>)> {
+    let Some(dir) = keep else {
+        let scratch = Scratch::new()?;
+        return Ok((scratch.path().to_owned(), Some(scratch)));
+    };
+    if dir.exists() {
+        bail!("{} exists already", dir.display());
+    }
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok((dir.canonicalize()?, None))
+}
+
+/// Topics and schemas of the region.
+async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
+    let mut apply = counterfoil(&["topics", "apply", "--yes", "--replication", "1"])?;
+    apply.args(["--bootstrap", &cluster.bootstrap, "--region", region, "--tenants"]).arg(tenants);
+    succeeds(apply).await?;
+    let mut register = counterfoil(&["schemas", "register", "--registry", &cluster.registry])?;
+    register.args(["--region", region]);
+    succeeds(register).await
+}
+
+/// Two sinks that always run, and one that comes and goes.
+fn sinks(
+    cluster: &Cluster,
+    region: &str,
+    group: &str,
+    dir: &Path,
+    tenants: &Path,
+    http: &reqwest::Client,
+) -> anyhow::Result<Vec<Sink>> {
+    let common = format!(
+        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\ndrain = \"{DRAIN}\"\n\
+         commit_every = \"{COMMIT_EVERY}\"\n\n[registry]\nurl = \"{}\"\n",
+        tenants.display(),
+        cluster.registry_proxied
+    );
+    let start: Start = Arc::new(|| {
+        let mut command = counterfoil(&["serve", "sink"])?;
+        command.envs(Class::ALL.map(Class::secret));
+        Ok(command)
+    });
+    let detour = cluster.detour.as_deref().unwrap_or(&cluster.bootstrap);
+    let mut sinks = Vec::new();
+    for (name, bootstrap) in
+        [("sink-0", cluster.bootstrap.as_str()), ("sink-1", detour), ("sink-2", &cluster.bootstrap)]
+    {
+        let kafka = format!(
+            "[kafka]\nbootstrap = \"{bootstrap}\"\n\n[kafka.consumer]\n\"session.timeout.ms\" = \"{}\"\n\
+             \"heartbeat.interval.ms\" = \"500\"\n",
+            cluster.session_ms
+        );
+        let sink = Sink::new(name, dir, Arc::clone(&start), http.clone())?;
+        sink.configure(&common, &kafka)?;
+        sinks.push(sink);
+    }
+    Ok(sinks)
+}
+
+/// The gateway; killed and started again at the same address.
+pub struct Gateway {
+    pub listen: String,
+    admin: Admin,
+    start: Start,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Gateway {
+    async fn start(
+        cluster: &Cluster,
+        region: &str,
+        dir: &Path,
+        tenants: &Path,
+        http: &reqwest::Client,
+    ) -> anyhow::Result<Self> {
+        let (listen, admin) = (address()?, address()?);
+        let arguments = ["--listen", &listen, "--admin-listen", &admin].map(str::to_owned);
+        let cluster = ["--bootstrap", &cluster.bootstrap, "--registry", &cluster.registry].map(str::to_owned);
+        let (tenants, region) = (tenants.to_owned(), region.to_owned());
+        let start: Start = Arc::new(move || {
+            let mut command = counterfoil(&["serve", "gateway"])?;
+            command.args(&arguments).args(&cluster).arg("--tenants").arg(&tenants);
+            command.env("COUNTERFOIL_REGION", &region).envs(Class::ALL.map(Class::secret));
+            Ok(command)
+        });
+        let admin = Admin::new(admin, http.clone());
+        let mut gateway = Self { listen, admin, start, log: dir.join("gateway.log"), process: None };
+        gateway.spawn()?;
+        if let Some(process) = &gateway.process {
+            gateway.admin.ready(process, START).await.context("the gateway")?;
+        }
+        Ok(gateway)
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
+        self.process = Some(Process::spawn("gateway", (self.start)()?, &self.log)?);
+        Ok(())
+    }
+
+    /// SIGKILL, and another one at once.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(process) = self.process.take() {
+            process.sigkill()?;
+            anyhow::ensure!(process.was_killed()?, "the gateway ended by itself:\n{}", process.tail());
+        }
+        self.spawn()
+    }
+
+    fn alive(&self) -> anyhow::Result<()> {
+        match &self.process {
+            Some(process) if process.status()?.is_some() => {
+                bail!("the gateway ended by itself:\n{}", process.tail())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A loopback address that nothing listens on.
+pub fn address() -> anyhow::Result<String> {
+    Ok(format!("127.0.0.1:{}", free_port()?))
+}
+
+/// The `counterfoil` command, with nothing of this process's environment but the wish for a louder log.
+pub fn counterfoil(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("where this program is")?);
+    command.arg("counterfoil").args(arguments).env_clear().stdin(Stdio::null());
+    command.envs(std::env::var("FAULTS_LOG").map(|filter| ("RUST_LOG", filter)));
+    Ok(command)
+}
+
+/// Runs a command that must succeed.
+async fn succeeds(mut command: Command) -> anyhow::Result<()> {
+    let ran = tokio::task::spawn_blocking(move || (command.output(), command));
+    let (output, command) = ran.await.context("a command panicked")?;
+    let output = output?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    Ok(())
+}
