@@ -12,6 +12,7 @@ mod harness;
 mod broker_down;
 mod demo;
 mod drain;
+mod indoubt;
 mod kills;
 mod localstripe;
 mod members;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     connection::ConnectionId,
-    outcome::{Answer, Intent, Outcome, Reason, Status},
+    outcome::{Answer, Decision, Intent, Outcome, Reason, Status},
     posting::Ticket,
     window::PartitionId,
 };
@@ -123,6 +123,8 @@ pub enum Prior {
     Intent(Intent),
     /// It is over.
     Outcome(Outcome),
+    /// It was in doubt, and an operator has decided, for this reason.
+    Decided(Outcome, Decision, Reason),
 }
 
 /// What reading the target by the external id showed.

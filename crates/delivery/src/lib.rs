@@ -26,7 +26,7 @@ pub use crate::{
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
     mutant::Mutant,
-    outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
+    outcome::{Answer, Decision, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
     time::Now,

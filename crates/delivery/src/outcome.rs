@@ -111,6 +111,19 @@ pub enum ResolvedBy {
     Resend,
     /// By reading the target.
     ReadBack,
+    /// By an operator, who looked.
+    Operator,
+}
+
+/// What an operator decided about a posting in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The target has it, under this identifier if it is known.
+    Committed(Option<Arc<str>>),
+    /// The target does not have it, and is not to get it.
+    Rejected,
+    /// The target does not have it, and is to get it.
+    Retry,
 }
 
 /// The end of a posting, as the ledger keeps it.

@@ -123,6 +123,8 @@ pub(crate) struct Posting {
     pub(crate) look_after: u64,
     /// Identical failures in a row, and how many postings the connection had applied before the first of them.
     pub(crate) failures: (u32, u64),
+    /// Whether an operator wants it tried again: then each attempt has an Intent of its own, or a crash would try it once more.
+    pub(crate) retried: bool,
     /// Whether an attempt ended without anyone knowing its effect.
     pub(crate) unknown: bool,
     /// The newest version that was applied to the entity on this route.
@@ -152,6 +154,7 @@ impl Posting {
             request_over_at: 0,
             look_after: 0,
             failures: (0, 0),
+            retried: false,
             unknown: false,
             last_version: None,
             reason: None,
@@ -228,7 +231,11 @@ impl Posting {
             attempts: self.attempt,
             first_attempt_at: self.first_attempt_at,
             settled_at: now.wall,
-            reason: if status == Status::Committed { None } else { self.reason.clone() },
+            reason: if status == Status::Committed && by != ResolvedBy::Operator {
+                None
+            } else {
+                self.reason.clone()
+            },
             resolved_by: by,
             source_version: self.new.source_version,
             request_hash: self.new.request_hash,

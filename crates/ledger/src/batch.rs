@@ -8,7 +8,7 @@ use event::{EntityId, PostingKey, RouteId};
 
 use crate::{
     Change, Entry, Job, LedgerError, Store, Stored,
-    record::{CLAIMED, decode_entry, encode_entry, posting_key, version_key},
+    record::{CLAIMED, decode_entry, doubt_key, encode_entry, posting_key, version_key},
 };
 
 /// Changes to one space, applied as one.
@@ -19,6 +19,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) position: Option<i64>,
     /// Versions in this batch, which the store does not show yet.
     versions: AHashMap<(RouteId, EntityId), i64>,
+    /// The newest claim, once it was looked for.
+    claimed: Option<Option<u64>>,
     /// Outcomes of former owners that were passed over.
     pub(crate) fenced: u64,
     /// Restored entries in this batch, which the store does not show yet.
@@ -33,6 +35,7 @@ impl<'a> Batch<'a> {
             changes: Vec::new(),
             position: None,
             versions: AHashMap::new(),
+            claimed: None,
             fenced: 0,
             known: AHashMap::new(),
         }
@@ -59,8 +62,8 @@ impl<'a> Batch<'a> {
     /// Intents the later deadline counts: whoever resolves the posting has to wait for both.
     pub(crate) fn restore(&mut self, stored: &Stored) -> Result<(), LedgerError> {
         match &stored.entry {
-            Entry::Claim(_) => {
-                self.known.insert(CLAIMED, stored.entry.clone());
+            Entry::Claim(term) => {
+                self.claimed = Some(Some(*term));
                 self.put(&CLAIMED, &stored.entry)
             }
             Entry::Outcome(_) if self.is_fenced(stored.term)? => {
@@ -73,6 +76,8 @@ impl<'a> Batch<'a> {
             }
             Entry::Intent(intent) => {
                 let kept = match self.entry(&stored.key)? {
+                    // An operator wants it tried once more.
+                    Some(Entry::Outcome(known)) if is_next_attempt(&known, intent) => *intent,
                     Some(Entry::Outcome(_) | Entry::Claim(_)) => return Ok(()),
                     Some(Entry::Intent(known)) if known.deadline > intent.deadline => {
                         Intent { deadline: known.deadline, ..*intent }
@@ -85,9 +90,19 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn is_fenced(&self, term: u64) -> Result<bool, LedgerError> {
-        let claimed = self.entry(&CLAIMED)?;
-        Ok(term != 0 && matches!(claimed, Some(Entry::Claim(current)) if current != term))
+    fn is_fenced(&mut self, term: u64) -> Result<bool, LedgerError> {
+        if term == 0 {
+            return Ok(false);
+        }
+        let claimed = match self.claimed {
+            Some(known) => known,
+            None => match self.entry(&CLAIMED)? {
+                Some(Entry::Claim(term)) => Some(term),
+                _ => None,
+            },
+        };
+        self.claimed = Some(claimed);
+        Ok(claimed.is_some_and(|current| current != term))
     }
 
     fn entry(&self, key: &PostingKey) -> Result<Option<Entry>, LedgerError> {
@@ -99,6 +114,9 @@ impl<'a> Batch<'a> {
 
     fn outcome(&mut self, key: &PostingKey, entity: EntityId, outcome: &Outcome) -> Result<(), LedgerError> {
         self.put(key, &Entry::Outcome(outcome.clone()))?;
+        if outcome.status == Status::InDoubt {
+            self.changes.push((doubt_key(key), vec![1]));
+        }
         // An InDoubt version may have been applied, so nothing older may follow it.
         if matches!(outcome.status, Status::Committed | Status::InDoubt) {
             self.raise_version(key.route, entity, outcome.source_version)?;
@@ -129,6 +147,11 @@ impl<'a> Batch<'a> {
         }
         self.store.apply(self.space, self.changes, self.position)
     }
+}
+
+/// Whether an Intent begins a new attempt at what was in doubt: then nobody knows again.
+fn is_next_attempt(outcome: &Outcome, intent: &Intent) -> bool {
+    outcome.status == Status::InDoubt && intent.attempt > outcome.attempts
 }
 
 /// The newest version applied to an entity on a route.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use delivery::Prior;
+use delivery::{Prior, Status};
 use event::{EntityId, PostingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +21,7 @@ use crate::{
     Entry, Job, LedgerError, Store as _, StoreKind, Stored, Written,
     batch::{Batch, stored_version},
     buckets::Buckets,
-    record::{CLAIMED, RANGE, decode_entry, posting_key},
+    record::{CLAIMED, DOUBTS, RANGE, decode_entry, posting_key},
     writer::{DiskSpace, Writer},
 };
 
@@ -217,6 +217,25 @@ impl Ledger {
         if let Err(error) = std::thread::Builder::new().name("ledger-expiry".into()).spawn(work) {
             warn!(%error, "ledger cannot start the thread of its expiry");
             self.expiring.store(false, Ordering::Release);
+        }
+    }
+
+    /// How many postings of the space are in doubt. Reads no more than the list of those that ever were. Blocking.
+    pub fn in_doubt(&self, space: &Arc<str>) -> Result<usize, LedgerError> {
+        let (mut after, mut count) = (vec![DOUBTS], 0);
+        loop {
+            let page = self.store.scan(space, &after, PAGE)?;
+            let full = page.len() == PAGE;
+            for (key, _) in page {
+                let [DOUBTS, posting @ ..] = key.as_slice() else { return Ok(count) };
+                let entry = self.store.get(space, posting)?.map(|bytes| decode_entry(&bytes)).transpose()?;
+                let doubtful = |entry| matches!(entry, Entry::Outcome(o) if o.status == Status::InDoubt);
+                count += usize::from(entry.is_some_and(doubtful));
+                after = key;
+            }
+            if !full {
+                return Ok(count);
+            }
         }
     }
 

@@ -80,6 +80,17 @@ pub fn version_key(route: RouteId, entity: EntityId) -> [u8; 25] {
     bytes
 }
 
+/// What stands before the keys of the list of postings that are, or were, in doubt.
+pub(crate) const DOUBTS: u8 = b'd';
+
+/// The store's key in that list.
+pub(crate) fn doubt_key(key: &PostingKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + POSTING_LEN);
+    bytes.push(DOUBTS);
+    bytes.extend_from_slice(&posting_key(key));
+    bytes
+}
+
 /// Whether a key of the store is one of [`version_key`]'s.
 pub(crate) fn is_version_key(key: &[u8]) -> bool {
     key.len() == 25 && key[0] == b'v'

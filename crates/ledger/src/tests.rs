@@ -20,6 +20,7 @@ mod claims;
 mod conformance;
 mod crash;
 mod damage;
+mod doubts;
 mod faults;
 mod horizon;
 mod layout;

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    schemas::SchemasArgs, send::SendArgs, serve::ServeArgs, topics::TopicsArgs, up::UpArgs,
+    indoubt::IndoubtArgs, schemas::SchemasArgs, send::SendArgs, serve::ServeArgs, topics::TopicsArgs,
+    up::UpArgs,
 };
 
 /// Keeps business systems in step over Kafka: every event posted to its targets once in effect, and provably so.
@@ -41,4 +42,6 @@ pub enum Command {
     Schemas(SchemasArgs),
     /// Send canonical events from a file of JSON lines through the gateway
     Send(SendArgs),
+    /// List, show and decide what is in doubt: events of which nobody knows whether their target has them
+    Indoubt(IndoubtArgs),
 }

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use event::EventId;
+
 /// Why a command could not do its work; [`CommandError::code`] names its page in docs/errors.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -85,6 +87,31 @@ pub enum CommandError {
         /// The gateway's words.
         detail: String,
     },
+    /// No such event is in doubt.
+    #[error("event {0} is not in doubt: it never was, it was decided, or its outcome events are gone")]
+    NotInDoubt(EventId),
+    /// The event is in doubt more than once.
+    #[error("event {event} is in doubt on several routes: {routes}; say which with --route")]
+    SeveralInDoubt {
+        /// The event.
+        event: EventId,
+        /// The routes.
+        routes: String,
+    },
+    /// What the event said is not to be had any more.
+    #[error("the record of event {event} is no longer in {topic}; its retention is over")]
+    RecordGone {
+        /// The event.
+        event: EventId,
+        /// The topic.
+        topic: String,
+    },
+    /// The topic does not exist.
+    #[error("the cluster has no topic {topic}")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
     /// What answered is no gateway, or one that does not keep to its interface.
     #[error("the answer at {place} is not a gateway's: {what}")]
     Answer {
@@ -108,6 +135,8 @@ impl CommandError {
             Self::GaveUp { .. } => "GTW-0050",
             Self::Refused { code, .. } => code,
             Self::Answer { .. } => "GTW-0051",
+            Self::NotInDoubt(_) | Self::SeveralInDoubt { .. } => "CFG-0306",
+            Self::RecordGone { .. } | Self::NoTopic { .. } => "CFG-0307",
         }
     }
 }
@@ -160,7 +189,7 @@ mod tests {
         let words =
             SOURCES.into_iter().flat_map(|text| text.split(|c: char| c != '-' && !c.is_ascii_alphanumeric()));
         let codes: std::collections::BTreeSet<&str> = words.filter(is_code).collect();
-        assert_eq!(codes.len(), 9, "{codes:?}");
+        assert_eq!(codes.len(), 11, "{codes:?}");
         for code in codes {
             let page = std::fs::read_to_string(docs.join(format!("{code}.md"))).unwrap();
             assert!(page.starts_with(&format!("# {code}: ")), "{code}.md");

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
 use crate::{
-    admission::Job, clock::Clock, message::Message, metrics::SinkMetrics, outbox::Outbox,
+    admission::Job, clock::Clock, doubts::Doubts, message::Message, metrics::SinkMetrics, outbox::Outbox,
     partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
 };
 use group::{Claims, Revocation};
@@ -86,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) member: Arc<Member>,
     pub(crate) client: Client,
     pub(crate) metrics: SinkMetrics,
+    pub(crate) doubts: Doubts,
     /// Passes once the group has given us our partitions and their ledgers are complete.
     pub(crate) assigned: Check,
     pub(crate) kafka: kafka::Settings,
@@ -174,6 +175,9 @@ impl Engine {
                 self.parts.metrics.fenced(self.parts.ledger.take_fenced());
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
                 self.parts.ledger.expire(self.parts.clock.now().wall);
+                let complete = self.partitions.values().filter(|p| p.restored);
+                let owned = complete.map(|p| (Arc::clone(&p.topic), Arc::clone(&p.space)));
+                self.parts.doubts.count(&self.parts.ledger, owned);
             }
             if left {
                 break;

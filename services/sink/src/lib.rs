@@ -7,6 +7,8 @@
 mod admission;
 mod arguments;
 mod clock;
+mod decision;
+mod doubts;
 mod engine;
 mod evidence;
 mod message;

@@ -20,6 +20,7 @@ pub(crate) struct SinkMetrics {
     reread: IntCounterVec,
     refused_intents: IntCounterVec,
     fenced: IntCounterVec,
+    in_doubt: IntGaugeVec,
     takeover: HistogramVec,
     copied: IntCounterVec,
 }
@@ -72,6 +73,11 @@ impl SinkMetrics {
                 "Intents that the local ledger did not take: nothing was sent",
                 &[],
             )?,
+            in_doubt: metrics.gauges(
+                "in_doubt",
+                "postings in doubt in the ledgers of this sink's partitions; an operator decides",
+                &["topic"],
+            )?,
             fenced: metrics.counters(
                 "fenced_outcomes_total",
                 "outcomes of former owners in changelogs, appended behind the next owner's claim and passed over",
@@ -94,6 +100,11 @@ impl SinkMetrics {
     /// Counts Intents that the local ledger did not take.
     pub(crate) fn refused_intents(&self) -> IntCounter {
         self.refused_intents.with_label_values(&[] as &[&str])
+    }
+
+    /// For whoever counts them.
+    pub(crate) fn in_doubt(&self) -> IntGaugeVec {
+        self.in_doubt.clone()
     }
 
     pub(crate) fn fenced(&self, outcomes: u64) {

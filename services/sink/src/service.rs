@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
+    doubts::Doubts,
     engine::{Engine, EngineError, Parts},
     message::Message,
     metrics::SinkMetrics,
@@ -230,6 +231,7 @@ impl Service {
             outbox: Outbox::new(journal),
             member: Arc::clone(&member),
             client: target,
+            doubts: Doubts::new(self.metrics.in_doubt()),
             metrics: self.metrics,
             assigned: self.assigned,
             kafka: options.kafka.clone(),

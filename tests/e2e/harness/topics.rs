@@ -137,6 +137,12 @@ impl Outcomes {
         outcomes
     }
 
+    /// Every outcome of one event so far, in order.
+    pub fn of_event(&self, event: &str) -> Vec<Outcome> {
+        let read = self.read.lock().unwrap();
+        read.iter().filter(|outcome| outcome.event_id.to_string() == event).cloned().collect()
+    }
+
     /// Waits until each of these events has an outcome; or those that have none.
     pub async fn of(&self, events: &[String]) -> Result<HashMap<String, Outcome>, Vec<String>> {
         let mut missing = events.to_vec();

@@ -5,9 +5,10 @@ use event::EventId;
 use super::{Core, Wake};
 use crate::{
     action::{Action, ReadBack},
+    check_invariant,
     connection::{ConnectionId, SILENCES},
     mutant::Mutant,
-    outcome::{Answer, ErrorClass, Reason, ResolvedBy, Scope, Status},
+    outcome::{Answer, Decision, ErrorClass, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, OnExisting, Resolution, backoff_ms},
     posting::{Stage, Step, Ticket},
     time::Now,
@@ -140,6 +141,36 @@ impl Core {
             Resolution::Resend => self.stage(ticket, now),
             Resolution::ReadBack => self.read(ticket, now),
             Resolution::Park => self.settle(ticket, Status::InDoubt, None, now),
+        }
+    }
+
+    /// An operator has looked at the target, and decided.
+    pub(super) fn decided(
+        &mut self,
+        ticket: Ticket,
+        outcome: &Outcome,
+        decision: Decision,
+        reason: Reason,
+        now: Now,
+    ) {
+        check_invariant!(TerminalIsFinal, outcome.status == Status::InDoubt);
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.attempt = outcome.attempts;
+        if let Some(first) = outcome.first_attempt_at {
+            posting.first_attempted(first, now);
+        }
+        posting.reason = Some(reason.clone());
+        match decision {
+            Decision::Committed(document) => self.commit(ticket, document, ResolvedBy::Operator, now),
+            Decision::Rejected => {
+                posting.stage = Stage::DeadLettering;
+                self.actions.push(Action::DeadLetter(ticket, reason));
+            }
+            Decision::Retry if posting.is_stale() => self.settle(ticket, Status::Superseded, None, now),
+            Decision::Retry => {
+                posting.retried = true;
+                self.stage(ticket, now);
+            }
         }
     }
 

@@ -51,6 +51,9 @@ impl Core {
         posting.last_version = last_version;
         match prior {
             Prior::Outcome(outcome) => self.finish(ticket, Some(outcome.status)),
+            Prior::Decided(outcome, decision, reason) => {
+                self.decided(ticket, &outcome, decision, reason, now)
+            }
             Prior::None if now.wall.saturating_sub(posting.new.accepted_at) > horizon => {
                 posting.reason = Some(beyond_horizon());
                 self.settle(ticket, Status::InDoubt, None, now);
@@ -178,8 +181,9 @@ impl Core {
             return;
         }
         let age_ms = (now.wall - posting.new.accepted_at).max(0) as u64;
-        posting.shared =
-            !self.ledger_fails && self.options.intents.is_shared(posting.new.class, timeout, age_ms);
+        posting.shared = !self.ledger_fails
+            && !posting.retried
+            && self.options.intents.is_shared(posting.new.class, timeout, age_ms);
         if posting.shared {
             return self.share(id, ticket);
         }

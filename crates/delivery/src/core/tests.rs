@@ -3,6 +3,7 @@
 
 mod limits;
 mod looking;
+mod operator;
 mod ownership;
 mod path;
 mod records;

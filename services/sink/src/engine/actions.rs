@@ -15,6 +15,7 @@ use ledger::Entry;
 use super::{Engine, EngineError};
 use crate::{
     admission::Job,
+    decision,
     evidence::{Origin, Rejection, of_rejection},
     message::Message,
     outbox::{Letter, Purpose},
@@ -49,10 +50,11 @@ impl Engine {
         let (key, entity) = (active.job.new.key, active.job.new.entity);
         let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let (prior, last_version) = self.parts.ledger.consult(&partition.space, &key, entity)?;
+        let prior = decision::apply(&active.job, prior);
         tracing::trace!(?ticket, ?prior, last_version, "consulted");
         let again = match &prior {
             Prior::Outcome(outcome) => Some(self.outcome_event(&active.job, outcome)),
-            Prior::None | Prior::Intent(_) => None,
+            Prior::None | Prior::Intent(_) | Prior::Decided(..) => None,
         };
         let known = Input::Known { ticket, prior, last_version };
         match again {
