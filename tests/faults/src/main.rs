@@ -20,7 +20,9 @@ mod sometimes;
 mod source;
 mod strike;
 mod summary;
+mod takeover;
 mod topic;
+mod verdict;
 mod world;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -43,6 +45,8 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
+    /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
+    Takeover(takeover::Options),
     /// The `counterfoil` command, for the processes that this program starts
     #[command(hide = true)]
     Counterfoil {
@@ -66,6 +70,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Campaign(options) => {
             let clean = Box::pin(campaign::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Takeover(options) => {
+            let in_time = Box::pin(takeover::run(options)).await?;
+            Ok(if in_time { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Counterfoil { arguments } => {
             let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);
