@@ -16,6 +16,7 @@ mod moments;
 mod plan;
 mod rest;
 mod sinks;
+mod soak;
 mod sometimes;
 mod source;
 mod strike;
@@ -45,6 +46,8 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
+    /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
+    Soak(soak::Options),
     /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
     Takeover(takeover::Options),
     /// The `counterfoil` command, for the processes that this program starts
@@ -70,6 +73,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Campaign(options) => {
             let clean = Box::pin(campaign::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Soak(options) => {
+            let flat = Box::pin(soak::run(options)).await?;
+            Ok(if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Takeover(options) => {
             let in_time = Box::pin(takeover::run(options)).await?;

@@ -162,6 +162,16 @@ pub fn rounds(seed: u64, count: usize) -> Vec<Round> {
     (1..=count).map(round).collect()
 }
 
+/// The same rounds with the faults of targets alone: no process ends.
+pub fn rounds_of_targets(seed: u64, count: usize) -> Vec<Round> {
+    let mut rounds = rounds(seed, count);
+    for round in &mut rounds {
+        round.faults.retain(|fault| fault.is_of_target());
+    }
+    rounds.retain(|round| !round.faults.is_empty());
+    rounds
+}
+
 /// Takes the topmost card that fits; a deck that has none gets new cards.
 fn draw(deck: &mut Vec<Fault>, dice: &mut fastrand::Rng, fits: impl Fn(Fault) -> bool) -> Fault {
     loop {
