@@ -33,7 +33,10 @@ pub async fn carry_out(world: &mut World, round: &Round, moments: &mut Moments) 
     tokio::time::sleep(Duration::from_millis(round.after_ms)).await;
     let from = micros();
     let before = takeovers(world).await;
-    for fault in &round.faults {
+    for (place, fault) in round.faults.iter().enumerate() {
+        if place > 0 {
+            tokio::time::sleep(Duration::from_millis(round.lead_ms)).await;
+        }
         begin(world, *fault, &mut dice, moments).await.with_context(|| format!("{fault} cannot begin"))?;
     }
     tokio::time::sleep(Duration::from_millis(hold_ms(world, round))).await;
@@ -47,11 +50,13 @@ pub async fn carry_out(world: &mut World, round: &Round, moments: &mut Moments) 
     Ok(())
 }
 
-/// Faults that must outlast a session make the round longer.
+/// Faults that must outlast a session, or need time to be felt, make the round longer.
 fn hold_ms(world: &World, round: &Round) -> u64 {
     let least = |fault: &Fault| match fault {
         Fault::StopSink { .. } | Fault::BrokersAway => world.cluster.session_ms + 2_500,
         Fault::ThirdSink => THIRD_MS,
+        // The killed sink is missed first; only then does the new one get records, whose schemas it does not know.
+        Fault::RegistryAway { .. } => world.cluster.session_ms + 1_500,
         _ => 0,
     };
     round.faults.iter().map(least).fold(round.hold_ms, u64::max)
