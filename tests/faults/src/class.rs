@@ -9,7 +9,7 @@ use sandbox::{Change, Idempotency};
 /// Books are closed before this day: a document of an earlier one is refused.
 const BOOKS_CLOSED_BEFORE: &str = "2020-01-01";
 /// How long a request may take: longer than anything a busy machine makes of it, shorter than the lease.
-const TIMEOUT_MS: u64 = 1_500;
+pub const TIMEOUT_MS: u64 = 1_500;
 /// A late application comes before the deadline of its request, as class U assumes.
 pub const LATE_MS: u64 = 600;
 

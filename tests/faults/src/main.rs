@@ -16,11 +16,14 @@ mod moments;
 mod plan;
 mod rest;
 mod sinks;
+mod soak;
 mod sometimes;
 mod source;
 mod strike;
 mod summary;
+mod takeover;
 mod topic;
+mod verdict;
 mod world;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -43,6 +46,10 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
+    /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
+    Soak(soak::Options),
+    /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
+    Takeover(takeover::Options),
     /// The `counterfoil` command, for the processes that this program starts
     #[command(hide = true)]
     Counterfoil {
@@ -66,6 +73,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Campaign(options) => {
             let clean = Box::pin(campaign::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Soak(options) => {
+            let flat = Box::pin(soak::run(options)).await?;
+            Ok(if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Takeover(options) => {
+            let in_time = Box::pin(takeover::run(options)).await?;
+            Ok(if in_time { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Counterfoil { arguments } => {
             let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);

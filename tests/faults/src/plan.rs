@@ -119,7 +119,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One round: its faults begin together and are healed together.
+/// One round: its faults begin one soon after the other, and are healed together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Round {
     /// 1, 2, …
@@ -127,7 +127,9 @@ pub struct Round {
     pub faults: Vec<Fault>,
     /// How long the traffic goes on before the faults begin, milliseconds.
     pub after_ms: u64,
-    /// How long the faults last, milliseconds.
+    /// How long the first fault is alone, milliseconds.
+    pub lead_ms: u64,
+    /// How long all faults last, milliseconds.
     pub hold_ms: u64,
     /// For what is chosen inside a fault.
     pub dice: u64,
@@ -150,16 +152,29 @@ pub fn rounds(seed: u64, count: usize) -> Vec<Round> {
         // A fault of a process and one of a target can be on at the same time.
         if dice.u8(..100) < 35 {
             faults.push(draw(&mut deck, &mut dice, |fault| fault.is_of_target() != first.is_of_target()));
+            // The target has its trouble already when a process is hit.
+            faults.sort_by_key(|fault| !fault.is_of_target());
         }
         Round {
             number,
             faults,
             after_ms: dice.u64(50..500),
+            lead_ms: dice.u64(100..900),
             hold_ms: dice.u64(1_000..2_500),
             dice: dice.u64(..),
         }
     };
     (1..=count).map(round).collect()
+}
+
+/// The same rounds with the faults of targets alone: no process ends.
+pub fn rounds_of_targets(seed: u64, count: usize) -> Vec<Round> {
+    let mut rounds = rounds(seed, count);
+    for round in &mut rounds {
+        round.faults.retain(|fault| fault.is_of_target());
+    }
+    rounds.retain(|round| !round.faults.is_empty());
+    rounds
 }
 
 /// Takes the topmost card that fits; a deck that has none gets new cards.
@@ -228,6 +243,7 @@ mod tests {
         for round in rounds(3, 500) {
             let of_targets = round.faults.iter().filter(|fault| fault.is_of_target()).count();
             assert!(round.faults.len() <= 2 && of_targets <= 1, "{round}");
+            assert!(round.faults.is_sorted_by_key(|fault| !fault.is_of_target()), "{round}");
             assert!(round.faults.len() - of_targets <= 1, "{round}");
         }
     }

@@ -39,7 +39,7 @@ struct Running {
 }
 
 pub struct Sink {
-    name: String,
+    pub name: String,
     listen: String,
     start: Start,
     folder: PathBuf,
@@ -196,6 +196,15 @@ impl Sink {
     pub async fn now(&self, name: &str, label: &str) -> f64 {
         let Some(running) = &self.running else { return 0.0 };
         running.admin.metrics().await.map_or(0.0, |series| admin::sum(&series, name, label))
+    }
+
+    /// The memory of the running process, MiB.
+    pub fn resident_mib(&self) -> anyhow::Result<f64> {
+        let running = self.running.as_ref().with_context(|| format!("{} does not run", self.name))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", running.process.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        Ok(kib.context("no VmRSS in the status of a process")? / 1_024.0)
     }
 
     /// Does to the folder of a sink that does not run what the fault says. False if it could not be done.

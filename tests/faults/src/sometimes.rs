@@ -74,7 +74,7 @@ fn wishes(evidence: &Evidence) -> Vec<Wish<'_>> {
         wish("superseded", &any, ended(OutcomeStatus::Superseded)),
         wish("rejected", &any, ended(OutcomeStatus::Rejected)),
         wish("unreadable record", &any, evidence.letters.iter().any(|letter| letter.event_id.is_none())),
-        wish("registry missed", &is_registry, evidence.log.contains("registry")),
+        wish("registry missed", &is_registry, missed_registry(evidence)),
     ]
 }
 
@@ -138,6 +138,10 @@ fn fate(fate: Fate) -> &'static str {
 
 fn noticed_damage(evidence: &Evidence) -> bool {
     evidence.distrusted > 0 || evidence.log.contains("damaged")
+}
+
+fn missed_registry(evidence: &Evidence) -> bool {
+    ["registry does not answer", "registry is not available"].iter().any(|text| evidence.log.contains(text))
 }
 
 /// A sink was killed when the target had applied a request, and nobody had written that down.

@@ -20,8 +20,8 @@ const TRAFFIC: Duration = Duration::from_secs(20);
 const FLOWS: u64 = 5;
 /// The third sink needs some time to get partitions at all.
 const THIRD_MS: u64 = 3_500;
-/// How long a request at the gateway is waited for, to kill it with one under way.
-const GATEWAY_BUSY: Duration = Duration::from_secs(10);
+/// How long a request under way is waited for, so that a kill meets one.
+const BUSY: Duration = Duration::from_secs(10);
 const TAKEOVERS: &str = "counterfoil_sink_takeover_seconds_count";
 const POSTINGS: &str = "counterfoil_sink_postings_total";
 
@@ -33,7 +33,10 @@ pub async fn carry_out(world: &mut World, round: &Round, moments: &mut Moments) 
     tokio::time::sleep(Duration::from_millis(round.after_ms)).await;
     let from = micros();
     let before = takeovers(world).await;
-    for fault in &round.faults {
+    for (place, fault) in round.faults.iter().enumerate() {
+        if place > 0 {
+            tokio::time::sleep(Duration::from_millis(round.lead_ms)).await;
+        }
         begin(world, *fault, &mut dice, moments).await.with_context(|| format!("{fault} cannot begin"))?;
     }
     tokio::time::sleep(Duration::from_millis(hold_ms(world, round))).await;
@@ -47,18 +50,20 @@ pub async fn carry_out(world: &mut World, round: &Round, moments: &mut Moments) 
     Ok(())
 }
 
-/// Faults that must outlast a session make the round longer.
+/// Faults that must outlast a session, or need time to be felt, make the round longer.
 fn hold_ms(world: &World, round: &Round) -> u64 {
     let least = |fault: &Fault| match fault {
         Fault::StopSink { .. } | Fault::BrokersAway => world.cluster.session_ms + 2_500,
         Fault::ThirdSink => THIRD_MS,
+        // The killed sink is missed first; only then does the new one get records, whose schemas it does not know.
+        Fault::RegistryAway { .. } => world.cluster.session_ms + 1_500,
         _ => 0,
     };
     round.faults.iter().map(least).fold(round.hold_ms, u64::max)
 }
 
 /// Waits until the targets see requests, so that the fault meets some.
-async fn traffic(world: &World) -> anyhow::Result<()> {
+pub async fn traffic(world: &World) -> anyhow::Result<()> {
     let begun = world.requests().await?;
     let deadline = tokio::time::Instant::now() + TRAFFIC;
     while world.requests().await? < begun + FLOWS && tokio::time::Instant::now() < deadline {
@@ -115,6 +120,7 @@ async fn kill(
     dice: &mut fastrand::Rng,
     moments: &mut Moments,
 ) -> anyhow::Result<()> {
+    at_work(world).await?;
     if world.sinks[sink].kill().await? {
         moments.kills.push(micros());
     }
@@ -125,9 +131,21 @@ async fn kill(
     world.sinks[sink].spawn()
 }
 
+/// Waits for a moment at which every target works on something.
+pub async fn at_work(world: &World) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + BUSY;
+    while tokio::time::Instant::now() < deadline {
+        if world.erp.accounts().await?.values().all(|account| account.totals.pending > 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
 /// Waits for a moment at which the gateway has not answered yet.
 async fn busy(world: &World) {
-    let deadline = tokio::time::Instant::now() + GATEWAY_BUSY;
+    let deadline = tokio::time::Instant::now() + BUSY;
     while world.door.under_way.load(Ordering::Relaxed) == 0 && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_micros(300)).await;
     }

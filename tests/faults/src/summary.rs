@@ -63,8 +63,8 @@ impl Summary {
         }
     }
 
-    pub fn is_clean(&self) -> bool {
-        self.violations == 0 && self.lost == 0 && self.duplicates == 0 && self.sometimes_missing.is_empty()
+    pub fn is_good(&self) -> bool {
+        self.violations == 0 && self.lost == 0 && self.duplicates == 0
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use contract::{Decoder, Outcome, RegistryClient, decode_outcome, split_wire};
-use event::{ObjectKind, TenantId};
+use event::{ObjectKind, RecordKey, TenantId};
 use kafka::{Producer, ReadRecord, Reader, Settings};
 use parking_lot::Mutex;
 use topics::{Placement, names};
@@ -45,6 +45,12 @@ impl Topics {
 
     pub fn of(&self, object: ObjectKind) -> String {
         names::object_topic(&self.region, object)
+    }
+
+    /// Where the events of an entity are.
+    pub fn partition(&self, class: Class, object: ObjectKind, entity: &str) -> anyhow::Result<i32> {
+        let key = RecordKey::new(class.tenant()?, object, entity)?.to_bytes();
+        Ok(Placement::new(&class.tenant()?, SHARDS, PARTITIONS).partition(&key))
     }
 
     /// Puts raw bytes where an event of the tenant with this key belongs.

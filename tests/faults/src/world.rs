@@ -45,6 +45,16 @@ pub struct Given {
     pub registry: Option<String>,
     /// Where logs and ledgers are kept; a temporary folder if nowhere.
     pub keep: Option<PathBuf>,
+    pub pace: Pace,
+}
+
+/// How soon sinks are missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As soon as the brokers allow, so that a campaign has many faults in little time.
+    Short,
+    /// As by default.
+    Default,
 }
 
 impl World {
@@ -74,7 +84,7 @@ impl World {
             under_way: Arc::default(),
         };
         let group = format!("{region}-sink");
-        let sinks = sinks(&cluster, &region, &group, &dir, &tenants, &http)?;
+        let sinks = sinks(&cluster, &region, &group, &dir, given.pace, &http)?;
         Ok(Self { cluster, erp, topics, outcomes, books, door, gateway, sinks, group, _scratch: scratch })
     }
 
@@ -120,13 +130,22 @@ fn sinks(
     region: &str,
     group: &str,
     dir: &Path,
-    tenants: &Path,
+    pace: Pace,
     http: &reqwest::Client,
 ) -> anyhow::Result<Vec<Sink>> {
+    let (times, session) = match pace {
+        Pace::Default => (String::new(), String::new()),
+        Pace::Short => (
+            format!("drain = \"{DRAIN}\"\ncommit_every = \"{COMMIT_EVERY}\"\n"),
+            format!(
+                "\n[kafka.consumer]\n\"session.timeout.ms\" = \"{}\"\n\"heartbeat.interval.ms\" = \"500\"\n",
+                cluster.session_ms
+            ),
+        ),
+    };
     let common = format!(
-        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\ndrain = \"{DRAIN}\"\n\
-         commit_every = \"{COMMIT_EVERY}\"\n\n[registry]\nurl = \"{}\"\n",
-        tenants.display(),
+        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
+        dir.join("tenants").display(),
         cluster.registry_proxied
     );
     let start: Start = Arc::new(|| {
@@ -139,11 +158,7 @@ fn sinks(
     for (name, bootstrap) in
         [("sink-0", cluster.bootstrap.as_str()), ("sink-1", detour), ("sink-2", &cluster.bootstrap)]
     {
-        let kafka = format!(
-            "[kafka]\nbootstrap = \"{bootstrap}\"\n\n[kafka.consumer]\n\"session.timeout.ms\" = \"{}\"\n\
-             \"heartbeat.interval.ms\" = \"500\"\n",
-            cluster.session_ms
-        );
+        let kafka = format!("[kafka]\nbootstrap = \"{bootstrap}\"\n{session}");
         let sink = Sink::new(name, dir, Arc::clone(&start), http.clone())?;
         sink.configure(&common, &kafka)?;
         sinks.push(sink);

@@ -1,0 +1,170 @@
+//! `faults takeover`: how long the partitions of a killed sink stand still, at default settings.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use event::ObjectKind;
+use sandbox::Collection;
+use serde::Serialize;
+
+use crate::{
+    class::{Class, TIMEOUT_MS},
+    evidence::Evidence,
+    feed::Feed,
+    moments::{Moments, Window, micros},
+    plan::{Fault, Folder},
+    strike,
+    verdict::{self, Verdict},
+    world::{Given, Pace, World},
+};
+
+/// The most that a takeover may take.
+const LIMIT_S: f64 = 10.0;
+/// What arrives at a target so soon after the kill was on its way before it.
+const ON_ITS_WAY: i64 = 100_000;
+/// For both sinks to have their share, and for standby copies.
+const STEADY: Duration = Duration::from_secs(10);
+/// For everything that a kill left behind.
+const AFTERMATH: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// How many kills, of one sink and the other in turn
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    times: u32,
+    /// Print the figures as one JSON object, and nothing else on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    kills: usize,
+    /// Partitions that had traffic before and after every kill.
+    partitions: usize,
+    /// For each kill, from the SIGKILL to the moment when every partition had posted again.
+    seconds: Vec<f64>,
+    limit_seconds: f64,
+    /// Postings that were under way at a kill, by class.
+    under_way: BTreeMap<&'static str, UnderWay>,
+    violations: usize,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct UnderWay {
+    postings: usize,
+    /// From the deadline of the request that the kill cut off to the outcome, the latest one; below 0: before it.
+    settled_after_deadline_seconds: f64,
+}
+
+/// Measures. True if every takeover was in time and nothing was violated.
+pub async fn run(options: Options) -> anyhow::Result<bool> {
+    let given = Given { bootstrap: None, registry: None, keep: None, pace: Pace::Default };
+    let mut world = Box::pin(World::start(given)).await?;
+    for sink in &mut world.sinks[..2] {
+        sink.spawn()?;
+    }
+    let mut feed = Feed::start(&world.door);
+    let mut moments = Moments::default();
+    strike::traffic(&world).await?;
+    for round in 0..options.times as usize {
+        tokio::time::sleep(STEADY).await;
+        feed.check().await?;
+        kill(&mut world, round, &mut moments).await?;
+    }
+    let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
+    verdict::tell(0, &evidence, &violations);
+    let (partitions, seconds) = standstills(&world, &evidence)?;
+    let figures = Figures {
+        kills: evidence.moments.kills.len(),
+        partitions,
+        seconds,
+        limit_seconds: LIMIT_S,
+        under_way: under_way(&evidence),
+        violations: violations.len(),
+    };
+    let line =
+        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
+    println!("{}", line?);
+    let in_time = figures.seconds.iter().all(|seconds| *seconds <= LIMIT_S);
+    Ok(in_time && figures.seconds.len() == options.times as usize && violations.is_empty())
+}
+
+/// Kills a sink, and starts it again only when the other one has had time to take everything over.
+async fn kill(world: &mut World, round: usize, moments: &mut Moments) -> anyhow::Result<()> {
+    let sink = round % 2;
+    strike::at_work(world).await?;
+    let from = micros();
+    anyhow::ensure!(world.sinks[sink].kill().await?, "the sink had ended by itself");
+    moments.kills.push(micros());
+    tokio::time::sleep(AFTERMATH).await;
+    world.sinks[sink].spawn()?;
+    let fault = Fault::KillSink { sink, folder: Folder::Kept };
+    moments.windows.push(Window { round: round + 1, fault, from, to: micros() });
+    eprintln!("{fault}");
+    Ok(())
+}
+
+/// A partition with events of a tenant.
+type Place = (Class, &'static str, i32);
+
+/// How many partitions there are, and for each kill, how long until the last of them posted again.
+fn standstills(world: &World, evidence: &Evidence) -> anyhow::Result<(usize, Vec<f64>)> {
+    let mut arrivals: BTreeMap<Place, BTreeSet<i64>> = BTreeMap::new();
+    for (class, row) in &evidence.requests {
+        let object = match row.collection {
+            Collection::Customers => ObjectKind::Customer,
+            Collection::Payments => ObjectKind::Payment,
+            // Refused invoices are too few to measure anything.
+            _ => continue,
+        };
+        let partition = world.topics.partition(*class, object, &row.external_id)?;
+        arrivals.entry((*class, object.name(), partition)).or_default().insert(row.at);
+    }
+    let first_after = |at: i64| {
+        let after = |of: &BTreeSet<i64>| of.range(at + ON_ITS_WAY..).next().copied();
+        arrivals.values().map(after).collect::<Option<Vec<i64>>>()
+    };
+    let mut seconds = Vec::new();
+    for kill in &evidence.moments.kills {
+        let firsts = first_after(*kill).context("a partition never posted again")?;
+        let last = firsts.into_iter().max().context("no partition had any traffic")?;
+        seconds.push(rounded(last - kill));
+    }
+    Ok((arrivals.len(), seconds))
+}
+
+fn under_way(evidence: &Evidence) -> BTreeMap<&'static str, UnderWay> {
+    let mut all: BTreeMap<&'static str, UnderWay> = BTreeMap::new();
+    for (class, row) in &evidence.requests {
+        let Some(outcome) = row.event_id.as_deref().and_then(|id| evidence.outcome(id)) else { continue };
+        let hit =
+            |kill: &i64| row.at <= *kill && outcome.settled_at > *kill && row.at > *kill - deadline_us();
+        if !evidence.moments.kills.iter().any(hit) {
+            continue;
+        }
+        let late = rounded(outcome.settled_at - row.at - deadline_us());
+        // A posting of the sink that lived on is settled at once; it does not count.
+        if outcome.settled_at - row.at < deadline_us() && outcome.attempts == 1 {
+            continue;
+        }
+        let entry = all
+            .entry(class.name())
+            .or_insert(UnderWay { postings: 0, settled_after_deadline_seconds: f64::NEG_INFINITY });
+        entry.postings += 1;
+        entry.settled_after_deadline_seconds = entry.settled_after_deadline_seconds.max(late);
+    }
+    all
+}
+
+fn deadline_us() -> i64 {
+    i64::try_from(TIMEOUT_MS).unwrap_or(i64::MAX) * 1_000
+}
+
+/// Microseconds as seconds with two decimals.
+fn rounded(micros: i64) -> f64 {
+    (micros as f64 / 10_000.0).round() / 100.0
+}
