@@ -15,7 +15,7 @@ use crate::{
     connection::{Connection, ConnectionId, ConnectionLimits},
     lane::{Lanes, Place},
     mutant::Mutant,
-    policy::Intents,
+    policy::{Class, Intents},
     posting::{NewPosting, Posting, Stage, Ticket},
     range::Range,
     spill::Load,
@@ -227,11 +227,13 @@ impl Core {
     }
 
     /// Postings of the partition that have an Intent, a request in flight or an end being written. An Intent that is left
-    /// behind is one more for the next owner to resolve, or to park.
+    /// behind is one more for the next owner to resolve, or to park. A request under a shared Intent that was not answered
+    /// counts until its deadline: the next owner knows of none, and would look while the target may still be at it.
     pub fn unsettled(&self, partition: PartitionId) -> usize {
         let busy = |p: &Posting| match p.stage {
             Stage::Intending | Stage::InFlight | Stage::DeadLettering | Stage::Settling => true,
             Stage::Ready => !p.shared,
+            Stage::Waiting => p.shared && p.unknown && p.new.class == Class::Upsert,
             _ => false,
         };
         self.postings.iter().filter(|(_, p)| p.partition == partition && busy(p)).count()

@@ -2,11 +2,11 @@
 
 use super::rig::{
     EPOCH, KEYED, KEYED_READABLE, P0, PARK, Rig, SKEW, TARGET, TIMEOUT, WINDOW, again, applied, intent, new,
-    read_back, refused, settles_as,
+    read_back, reason, refused, settles_as,
 };
 use crate::{
-    Action, Class, ConnectionLimits, Core, CoreOptions, Input, Intents, NewPosting, Prior, ReadBack, Scope,
-    Status, Ticket,
+    Action, Answer, Class, ConnectionLimits, Core, CoreOptions, ErrorClass, Input, Intents, NewPosting,
+    Prior, ReadBack, Scope, Status, Ticket,
 };
 
 /// A core that shares Intents, whose earlier owner left a range up to `inherited`.
@@ -141,4 +141,20 @@ fn a_drain_lets_nothing_more_out_and_does_not_wait_for_it() {
     rig.core.drain(P0, u64::MAX);
     assert_eq!(rig.core.unsettled(P0), 0);
     assert_eq!(rig.pass(1_000), []);
+}
+
+/// The next owner knows no deadline: it would look at once, find nothing, and send what the target is still at.
+#[test]
+fn a_drain_outlasts_a_request_at_u_that_was_not_answered() {
+    for (class, waited_for) in [(Class::Upsert, 1), (KEYED, 0)] {
+        let mut rig = sharing(0);
+        let (ticket, actions) = begin(&mut rig, 0, new(1, 1, 1, class));
+        let [Action::WriteRange { until, .. }] = actions[..] else { panic!("{actions:?}") };
+        assert_eq!(rig.tell(Input::RangeDurable { partition: P0, until }), [send(ticket, 1)]);
+        assert_eq!(rig.answer(ticket, Answer::Unknown(reason(ErrorClass::Transient))), []);
+        rig.core.drain(P0);
+        assert_eq!(rig.core.unsettled(P0), waited_for, "{class:?}");
+        assert_eq!(rig.pass(TIMEOUT), [], "nothing more goes out in a drain");
+        assert_eq!(rig.core.unsettled(P0), 0, "{class:?}");
+    }
 }
