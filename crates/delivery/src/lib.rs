@@ -26,6 +26,7 @@ pub use crate::{
     outcome::{Answer, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
+    spill::Backlog,
     time::Now,
     window::PartitionId,
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ahash::{AHashMap, AHashSet};
-use delivery::{ConnectionId, ConnectionLimits, Intents, OnUnknown};
+use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, OnUnknown};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
 use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
@@ -67,6 +67,17 @@ pub(crate) struct Plan {
     connections: Vec<(ConnectionId, ConnectionLimits)>,
     /// Whose each connection is, in the same order.
     owners: Vec<TenantId>,
+    routes: Vec<PlannedRoute>,
+}
+
+/// A route by its names.
+#[derive(Debug)]
+pub(crate) struct PlannedRoute {
+    pub(crate) id: RouteId,
+    pub(crate) tenant: TenantId,
+    pub(crate) name: String,
+    pub(crate) connection: ConnectionId,
+    pub(crate) connection_name: String,
 }
 
 impl Plan {
@@ -80,6 +91,13 @@ impl Plan {
             for route in &tenant.routes {
                 let connection = plan.connection(&mut ids, &route.connection, &tenant.id);
                 plan.add(tenant, route, connection, &mut connectors)?;
+                plan.routes.push(PlannedRoute {
+                    id: route.id,
+                    tenant: tenant.id.clone(),
+                    name: route.name.clone(),
+                    connection,
+                    connection_name: route.connection.name.clone(),
+                });
             }
         }
         Ok(plan)
@@ -113,9 +131,18 @@ impl Plan {
         objects
     }
 
-    /// Whose a connection is.
-    pub(crate) fn tenant_of(&self, connection: ConnectionId) -> Option<&TenantId> {
+    /// Whose a connection or a route is.
+    pub(crate) fn tenant_of(&self, backlog: Backlog) -> Option<&TenantId> {
+        let connection = match backlog {
+            Backlog::Connection(connection) => connection,
+            Backlog::Route(id) => self.routes.iter().find(|r| r.id == id)?.connection,
+        };
         self.owners.get(connection.0 as usize)
+    }
+
+    /// Every route.
+    pub(crate) fn routes(&self) -> &[PlannedRoute] {
+        &self.routes
     }
 
     /// Every connection with its limits.

@@ -140,6 +140,9 @@ impl Core {
         else {
             return;
         };
+        if let Some(held) = self.paused.get_mut(&posting.new.key.route).filter(|_| !posting.unknown) {
+            return held.push(ticket);
+        }
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
         if !partition.may_send(now) {
             // An Intent that nothing follows would be one more for the next owner to resolve, or to park.
@@ -213,6 +216,15 @@ impl Core {
             return; // revoked meanwhile; `revoke` has given its place back
         };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
+        if posting.shared
+            && posting.step == Step::Send
+            && !posting.unknown
+            && let Some(held) = self.paused.get_mut(&posting.new.key.route)
+        {
+            posting.stage = Stage::Staging;
+            connection.staged -= 1;
+            return held.push(ticket);
+        }
         // A drain lets out what has an Intent of its own already.
         let leased = partition.is_leased(now) && !(posting.shared && partition.draining);
         // Nobody will know the deadline of this request: at U it must be over when the lease is.
@@ -329,15 +341,15 @@ impl Core {
     fn finish(&mut self, ticket: Ticket, duplicate_of: Option<Status>) {
         let Some(posting) = self.posting(ticket) else { return };
         let (lane, next) = (posting.lane(), posting.next);
-        let (partition, offset) = (posting.partition, posting.offset);
+        let (partition, offset, backlog) = (posting.partition, posting.offset, posting.backlog);
         self.postings.remove(ticket.slot());
         self.lanes.pop(lane, next);
         self.actions.push(Action::Done { ticket, duplicate_of });
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.load.went(lane.connection);
+            state.load.went(backlog);
         }
         self.settle_offset(partition, offset);
-        self.read_again(partition, lane.connection);
+        self.read_again(partition, backlog);
         if let Some(next) = next {
             self.start(next);
         }

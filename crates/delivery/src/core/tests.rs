@@ -5,6 +5,7 @@ mod limits;
 mod looking;
 mod ownership;
 mod path;
+mod pausing;
 mod records;
 mod resolution;
 mod rig;
