@@ -21,6 +21,7 @@ pub(crate) struct SinkMetrics {
     refused_intents: IntCounterVec,
     takeover: HistogramVec,
     copied: IntCounterVec,
+    paused: IntGaugeVec,
 }
 
 impl SinkMetrics {
@@ -77,6 +78,11 @@ impl SinkMetrics {
                 &["topic"],
                 buckets::LATENCY,
             )?,
+            paused: metrics.gauges(
+                "paused_count",
+                "1 for a route that an operator paused",
+                &["tenant", "route"],
+            )?,
             copied: metrics.counters(
                 "standby_records_total",
                 "changelog records applied to standby copies",
@@ -121,6 +127,10 @@ impl SinkMetrics {
     /// For the thread that keeps the copies.
     pub(crate) fn copied(&self) -> IntCounterVec {
         self.copied.clone()
+    }
+
+    pub(crate) fn paused(&self, tenant: &TenantId, route: &str, paused: bool) {
+        self.paused.with_label_values(&[tenant.as_str(), route]).set(i64::from(paused));
     }
 
     pub(crate) fn reread(&self, tenant: &TenantId, records: usize) {
