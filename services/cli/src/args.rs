@@ -3,7 +3,12 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    schemas::SchemasArgs, send::SendArgs, serve::ServeArgs, topics::TopicsArgs, up::UpArgs,
+    control::{PausedArgs, TurnArgs},
+    schemas::SchemasArgs,
+    send::SendArgs,
+    serve::ServeArgs,
+    topics::TopicsArgs,
+    up::UpArgs,
 };
 
 /// Keeps business systems in step over Kafka: every event posted to its targets once in effect, and provably so.
@@ -39,6 +44,12 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
+    /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost
+    Pause(TurnArgs),
+    /// Let a tenant, a connection or a route go on, in order
+    Resume(TurnArgs),
+    /// Show what is paused, by whom and why
+    Paused(PausedArgs),
     /// Send canonical events from a file of JSON lines through the gateway
     Send(SendArgs),
 }
