@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    connection::ConnectionId,
     outcome::{Answer, Decision, Intent, Outcome, Reason, Status},
     posting::Ticket,
+    spill::Backlog,
     window::PartitionId,
 };
 
@@ -58,19 +58,19 @@ pub enum Action {
         /// The offset of the next record to read.
         offset: i64,
     },
-    /// Read again from the log what was left there: the records of the partition in `from..to` that go to the connection,
+    /// Read again from the log what was left there: the records of the partition in `from..to` that are of the backlog,
     /// in order, as many as fit → [`Core::readmit`](crate::Core::readmit) for each, then
     /// [`Core::reread`](crate::Core::reread).
     Reread {
         /// The partition.
         partition: PartitionId,
-        /// The connection.
-        connection: ConnectionId,
+        /// The connection or the route.
+        backlog: Backlog,
         /// The first offset to read.
         from: i64,
         /// The offset to stop before.
         to: i64,
-        /// How many records of the connection fit.
+        /// How many records of the backlog fit.
         fit: usize,
     },
     /// Fetch no more records of the partition: its window is full.

@@ -4,11 +4,13 @@ mod answers;
 mod conflation;
 mod flow;
 mod limits;
+mod pausing;
 mod shared;
 mod spilling;
 mod timer;
 
 use ahash::AHashMap;
+use event::RouteId;
 
 use crate::{
     action::{Action, Input},
@@ -104,6 +106,8 @@ pub struct Core {
     timers: Timers,
     actions: Vec<Action>,
     serial: u32,
+    /// Routes that an operator paused, and postings that wait for them to be resumed.
+    paused: AHashMap<RouteId, Vec<Ticket>>,
     /// The local ledger cannot be written: only an Intent of its own shows whether it can again.
     ledger_fails: bool,
     #[cfg(feature = "mutants")]
@@ -124,6 +128,7 @@ impl Core {
             timers: Timers::default(),
             actions: Vec::new(),
             serial: 0,
+            paused: AHashMap::new(),
             ledger_fails: false,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -178,6 +183,7 @@ impl Core {
                 watched: false,
             },
         );
+        self.leave_paused(partition, next_offset);
     }
 
     /// Records of the partition below `until` that have no outcome may have been sent by an earlier owner, who needed no
@@ -284,8 +290,10 @@ impl Core {
             return false;
         }
         for new in postings {
-            let left =
-                self.partitions.get_mut(&partition).is_some_and(|p| p.load.leave(new.connection, offset));
+            let left = self
+                .partitions
+                .get_mut(&partition)
+                .is_some_and(|p| p.load.leave(p.load.owner(new, offset), offset));
             tickets.push((!left).then(|| self.insert(*new, partition, offset)));
         }
         self.check_room(partition);
@@ -375,10 +383,11 @@ impl Core {
 
     fn insert(&mut self, new: NewPosting, partition: PartitionId, offset: i64) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
+        let mut posting = Posting::new(new, partition, offset, self.serial);
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.load.came(new.connection);
+            posting.backlog = state.load.owner(&new, offset);
+            state.load.came(posting.backlog);
         }
-        let posting = Posting::new(new, partition, offset, self.serial);
         let lane = posting.lane();
         let ticket = Ticket { slot: self.postings.insert(posting) as u32, serial: self.serial };
         match self.lanes.push(lane, partition, ticket) {

@@ -29,6 +29,7 @@ pub use crate::{
     outcome::{Answer, Decision, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},
     posting::{NewPosting, Ticket},
+    spill::Backlog,
     time::Now,
     turns::TenantId as TenantSlot,
     window::PartitionId,

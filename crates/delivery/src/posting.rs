@@ -7,6 +7,7 @@ use crate::{
     lane::LaneKey,
     outcome::{Intent, Outcome, Reason, ResolvedBy, Status},
     policy::{Class, OnExisting, Resolution},
+    spill::Backlog,
     time::Now,
     window::PartitionId,
 };
@@ -101,6 +102,8 @@ pub(crate) struct Posting {
     pub(crate) new: NewPosting,
     pub(crate) partition: PartitionId,
     pub(crate) offset: i64,
+    /// Whose share of the memory it takes.
+    pub(crate) backlog: Backlog,
     pub(crate) next: Option<Ticket>,
     pub(crate) stage: Stage,
     pub(crate) step: Step,
@@ -141,6 +144,7 @@ impl Posting {
             new,
             partition,
             offset,
+            backlog: Backlog::Connection(new.connection),
             next: None,
             stage: Stage::Queued,
             step: Step::Send,

@@ -27,6 +27,11 @@ pub fn outcome(region: &str) -> String {
     format!("cf.{region}.platform.outcome.v1")
 }
 
+/// The topic of operators' commands.
+pub fn control(region: &str) -> String {
+    format!("cf.{region}.platform.control.v1")
+}
+
 /// The ledger changelog of an input topic.
 pub fn ledger(input: &str) -> String {
     format!("{input}.ledger")
@@ -76,6 +81,7 @@ mod tests {
         assert_eq!(dlq("eu", Some(&acme)), "cf.eu.dlq.acme.v1");
         assert_eq!(dlq("eu", None), "cf.eu.dlq.unattributed.v1");
         assert_eq!(outcome("eu"), "cf.eu.platform.outcome.v1");
+        assert_eq!(control("eu"), "cf.eu.platform.control.v1");
         assert_eq!(ledger(&invoice), "cf.eu.finance.invoice.v1.ledger");
         assert_eq!(subject(&invoice), "cf.eu.finance.invoice.v1-value");
     }

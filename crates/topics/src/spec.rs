@@ -137,6 +137,7 @@ impl Spec {
         let must = match (self.object, self.placement) {
             (Some(object), PlacementKind::Pooled) => names::object_topic("{region}", object),
             (Some(_), _) => return Some(("placement", "must be `pooled` for an object's topic".into())),
+            (None, PlacementKind::Pooled) if self.topic == names::control("{region}") => self.topic.clone(),
             (None, PlacementKind::Pooled) => names::outcome("{region}"),
             (None, PlacementKind::PerTenant) => "cf.{region}.dlq.{tenant}.v1".into(),
             (None, PlacementKind::PerInput) => names::ledger("{input}"),
@@ -180,6 +181,9 @@ impl Spec {
         let compacted = self.cleanup == Cleanup::Compact;
         if compacted && self.retention != Retention::Forever {
             return Some(("retention", "must be `forever` where cleanup is `compact`".into()));
+        }
+        if !compacted && self.topic == names::control("{region}") {
+            return Some(("cleanup", "must be `compact`: the last command for a subject holds".into()));
         }
         if per_input && !compacted {
             return Some(("cleanup", "must be `compact` for a changelog".into()));

@@ -7,9 +7,10 @@ use event::{ObjectKind, TenantId};
 use crate::{PlacementKind, Spec, TopicsError, names};
 
 /// The specifications that the binary carries.
-const EMBEDDED: [(&str, &str); 17] = [
+const EMBEDDED: [(&str, &str); 18] = [
     ("contact.yaml", include_str!("../../../topics/contact.yaml")),
     ("contract.yaml", include_str!("../../../topics/contract.yaml")),
+    ("control.yaml", include_str!("../../../topics/control.yaml")),
     ("customer.yaml", include_str!("../../../topics/customer.yaml")),
     ("dlq.yaml", include_str!("../../../topics/dlq.yaml")),
     ("inventory_level.yaml", include_str!("../../../topics/inventory_level.yaml")),
@@ -40,12 +41,13 @@ pub struct TopicPlan {
     pub configs: BTreeMap<String, String>,
 }
 
-/// All topic specifications: one for each canonical object, and those of dead letters, outcomes and ledgers.
+/// All topic specifications: one for each canonical object, and those of dead letters, outcomes, commands and ledgers.
 #[derive(Clone, Debug)]
 pub struct Specs {
     objects: BTreeMap<ObjectKind, Spec>,
     dlq: Spec,
     outcome: Spec,
+    control: Spec,
     ledger: Spec,
 }
 
@@ -86,7 +88,7 @@ impl Specs {
     #[must_use]
     pub fn with_replication(mut self, replication: i32) -> Self {
         let replication = replication.max(1);
-        let others = [&mut self.dlq, &mut self.outcome, &mut self.ledger];
+        let others = [&mut self.dlq, &mut self.outcome, &mut self.control, &mut self.ledger];
         for spec in self.objects.values_mut().chain(others) {
             spec.replication = replication;
             spec.min_insync_replicas = spec.min_insync_replicas.min((replication - 1).max(1));
@@ -101,10 +103,10 @@ impl Specs {
 
     /// Every specification, objects first.
     pub fn iter(&self) -> impl Iterator<Item = &Spec> {
-        self.objects.values().chain([&self.dlq, &self.outcome, &self.ledger])
+        self.objects.values().chain([&self.dlq, &self.outcome, &self.control, &self.ledger])
     }
 
-    /// All topics of `region`: each object's with its ledger, outcomes, and the dead letters of `tenants` and of the
+    /// All topics of `region`: each object's with its ledger, outcomes, commands, and the dead letters of `tenants` and of the
     /// unknown tenant; by name.
     ///
     /// # Errors
@@ -112,13 +114,14 @@ impl Specs {
     pub fn all_for(&self, region: &str, tenants: &[TenantId]) -> Result<Vec<TopicPlan>, TopicsError> {
         names::check_region(region)?;
         tenants.iter().try_for_each(names::check_tenant)?;
-        let mut topics = Vec::with_capacity(2 * self.objects.len() + tenants.len() + 2);
+        let mut topics = Vec::with_capacity(2 * self.objects.len() + tenants.len() + 3);
         for (object, spec) in &self.objects {
             let input = TopicPlan::new(spec, names::object_topic(region, *object), 1);
             topics.push(TopicPlan::new(&self.ledger, names::ledger(&input.name), input.partitions));
             topics.push(input);
         }
         topics.push(TopicPlan::new(&self.outcome, names::outcome(region), 1));
+        topics.push(TopicPlan::new(&self.control, names::control(region), 1));
         topics.push(TopicPlan::new(&self.dlq, names::dlq(region, None), 1));
         topics.extend(tenants.iter().map(|t| TopicPlan::new(&self.dlq, names::dlq(region, Some(t)), 1)));
         topics.sort_by(|a, b| a.name.cmp(&b.name));
@@ -135,12 +138,15 @@ impl Specs {
             }
         }
         let mut objects = BTreeMap::new();
-        let (mut dlq, mut outcome, mut ledger) = (None, None, None);
+        let (mut dlq, mut outcome, mut control, mut ledger) = (None, None, None, None);
         for (_, spec) in by_topic.into_values() {
             match (spec.object, spec.placement) {
                 (Some(object), _) => drop(objects.insert(object, spec)),
                 (None, PlacementKind::PerTenant) => dlq = Some(spec),
                 (None, PlacementKind::PerInput) => ledger = Some(spec),
+                (None, PlacementKind::Pooled) if spec.topic == names::control("{region}") => {
+                    control = Some(spec)
+                }
                 (None, PlacementKind::Pooled) => outcome = Some(spec),
             }
         }
@@ -151,6 +157,7 @@ impl Specs {
             objects,
             dlq: dlq.ok_or(TopicsError::MissingTemplate("dlq.yaml"))?,
             outcome: outcome.ok_or(TopicsError::MissingTemplate("outcome.yaml"))?,
+            control: control.ok_or(TopicsError::MissingTemplate("control.yaml"))?,
             ledger: ledger.ok_or(TopicsError::MissingTemplate("ledger.yaml"))?,
         })
     }

@@ -38,7 +38,7 @@ fn every_file_of_the_folder_is_in_the_binary() {
 fn a_region_has_every_topic() {
     let tenants = ["acme".parse().unwrap(), "globex".parse().unwrap()];
     let topics = Specs::embedded().unwrap().all_for("eu", &tenants).unwrap();
-    assert_eq!(topics.len(), 2 * ObjectKind::ALL.len() + 1 + 3);
+    assert_eq!(topics.len(), 2 * ObjectKind::ALL.len() + 2 + 3);
     for object in ObjectKind::ALL {
         let input = named(&topics, &names::object_topic("eu", object));
         let ledger = named(&topics, &names::ledger(&input.name));
@@ -56,6 +56,8 @@ fn a_region_has_every_topic() {
         assert_eq!((dlq.partitions, dlq.configs["max.message.bytes"].as_str()), (1, "2097152"));
     }
     named(&topics, "cf.eu.platform.outcome.v1");
+    let control = named(&topics, "cf.eu.platform.control.v1");
+    assert_eq!((control.partitions, control.configs["cleanup.policy"].as_str()), (1, "compact"));
 }
 
 #[test]
@@ -113,6 +115,7 @@ fn a_broken_rule_names_the_file_and_the_field() {
         ("invoice.yaml", "replication: 3", "replication: 0", "replication"),
         ("invoice.yaml", "min_insync_replicas: 2", "min_insync_replicas: 4", "min_insync_replicas"),
         ("invoice.yaml", "max_message_bytes: 1048576", "max_message_bytes: 99999999", "max_message_bytes"),
+        ("control.yaml", "cleanup: compact\nretention: forever", "cleanup: delete\nretention: 7d", "cleanup"),
         ("ledger.yaml", "placement: per_input", "placement: per_input\npartitions: 3", "partitions"),
         ("ledger.yaml", "retention: forever", "retention: 7d", "retention"),
         ("ledger.yaml", "cleanup: compact", "cleanup: delete", "cleanup"),

@@ -3,7 +3,12 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    indoubt::IndoubtArgs, schemas::SchemasArgs, send::SendArgs, serve::ServeArgs, topics::TopicsArgs,
+    control::{PausedArgs, TurnArgs},
+    indoubt::IndoubtArgs,
+    schemas::SchemasArgs,
+    send::SendArgs,
+    serve::ServeArgs,
+    topics::TopicsArgs,
     up::UpArgs,
 };
 
@@ -40,6 +45,12 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
+    /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost
+    Pause(TurnArgs),
+    /// Let a tenant, a connection or a route go on, in order
+    Resume(TurnArgs),
+    /// Show what is paused, by whom and why
+    Paused(PausedArgs),
     /// Send canonical events from a file of JSON lines through the gateway
     Send(SendArgs),
     /// List, show and decide what is in doubt: events of which nobody knows whether their target has them

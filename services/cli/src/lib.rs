@@ -11,7 +11,7 @@ pub mod tenants;
 use std::process::ExitCode;
 
 use args::{Arguments, Command};
-use commands::{indoubt, schemas, send, serve, topics, up};
+use commands::{control, indoubt, schemas, send, serve, topics, up};
 
 /// Exit code: there is something to apply or to register.
 pub const PENDING: u8 = 2;
@@ -33,6 +33,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Topics(args) => return Box::pin(topics::run(args)).await,
         Command::Schemas(args) => return Box::pin(schemas::run(args)).await,
         Command::Indoubt(args) => return Box::pin(indoubt::run(args)).await,
+        Command::Pause(args) => Box::pin(control::turn(contract::Verb::Pause, args)).await?,
+        Command::Resume(args) => Box::pin(control::turn(contract::Verb::Resume, args)).await?,
+        Command::Paused(args) => Box::pin(control::paused(args)).await?,
         Command::Send(args) => return Box::pin(send::run(args)).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -52,7 +52,7 @@ fn topics_are_planned_applied_and_never_changed_behind_anyones_back() {
     let hash = plan["plan"].as_str().unwrap();
     assert!(planned.out.ends_with(&format!("plan {hash}\n")), "{planned:?}");
     // 14 objects with their ledgers, outcomes, and two dead-letter topics.
-    assert_eq!(plan["create"].as_array().unwrap().len(), 31);
+    assert_eq!(plan["create"].as_array().unwrap().len(), 32);
 
     topics("apply", &["--plan", "0123"]).failed_with("TOP-0006", hash);
     assert_eq!(topics("plan", &["--json"]).json()["plan"], hash, "a stale plan touches nothing");

@@ -3,6 +3,7 @@
 mod acks;
 mod actions;
 mod backlog;
+mod control;
 mod group;
 
 use std::{
@@ -21,8 +22,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
 use crate::{
-    admission::Job, clock::Clock, doubts::Doubts, message::Message, metrics::SinkMetrics, outbox::Outbox,
-    partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
+    admission::Job, clock::Clock, control::Pauses, doubts::Doubts, message::Message, metrics::SinkMetrics,
+    outbox::Outbox, partition::Partition, plan::Plan, settlement::Settlement, shares::Shares,
+    standby::Standby,
 };
 use group::{Claims, Revocation};
 
@@ -87,6 +89,8 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) metrics: SinkMetrics,
     pub(crate) doubts: Doubts,
+    /// What operators paused, as of the start; further commands come as messages.
+    pub(crate) pauses: Pauses,
     /// Passes once the group has given us our partitions and their ledgers are complete.
     pub(crate) assigned: Check,
     pub(crate) kafka: kafka::Settings,
@@ -154,6 +158,7 @@ impl Engine {
     pub(crate) async fn run(mut self) -> Result<(), EngineError> {
         let mut facts = Vec::with_capacity(BATCH);
         let mut gauges_set = Instant::now();
+        self.apply_pauses();
         loop {
             let wake = tokio::time::Instant::from_std(self.wake());
             tokio::select! {
@@ -209,6 +214,7 @@ impl Engine {
             Message::Schema(id, result) => self.schema(id, result),
             Message::Restored(id, result) => self.restored(id, result),
             Message::Reread(read) => self.reread(read),
+            Message::Control(value) => self.control(&value),
             Message::Left => {}
         }
     }

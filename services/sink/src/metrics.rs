@@ -23,6 +23,7 @@ pub(crate) struct SinkMetrics {
     in_doubt: IntGaugeVec,
     takeover: HistogramVec,
     copied: IntCounterVec,
+    paused: IntGaugeVec,
 }
 
 impl SinkMetrics {
@@ -89,6 +90,11 @@ impl SinkMetrics {
                 &["topic"],
                 buckets::LATENCY,
             )?,
+            paused: metrics.gauges(
+                "paused_count",
+                "1 for a route that an operator paused",
+                &["tenant", "route"],
+            )?,
             copied: metrics.counters(
                 "standby_records_total",
                 "changelog records applied to standby copies",
@@ -142,6 +148,10 @@ impl SinkMetrics {
     /// For the thread that keeps the copies.
     pub(crate) fn copied(&self) -> IntCounterVec {
         self.copied.clone()
+    }
+
+    pub(crate) fn paused(&self, tenant: &TenantId, route: &str, paused: bool) {
+        self.paused.with_label_values(&[tenant.as_str(), route]).set(i64::from(paused));
     }
 
     pub(crate) fn reread(&self, tenant: &TenantId, records: usize) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ahash::{AHashMap, AHashSet};
-use delivery::{ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
+use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
 use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
@@ -69,6 +69,7 @@ pub(crate) struct Plan {
     tenants: AHashSet<TenantId>,
     ways: AHashMap<TenantId, AHashMap<EventType, Vec<Arc<Way>>>>,
     connections: Vec<Target>,
+    routes: Vec<PlannedRoute>,
 }
 
 /// A connection that something is sent to.
@@ -88,6 +89,16 @@ pub(crate) struct Target {
     pub(crate) objects: Vec<ObjectKind>,
 }
 
+/// A route by its names.
+#[derive(Debug)]
+pub(crate) struct PlannedRoute {
+    pub(crate) id: RouteId,
+    pub(crate) tenant: TenantId,
+    pub(crate) name: String,
+    pub(crate) connection: ConnectionId,
+    pub(crate) connection_name: String,
+}
+
 impl Plan {
     /// Compiles the tenants of `region`. Connectors come from `dir`, or from the binary.
     pub(crate) fn compile(set: &TenantSet, region: &str, dir: Option<&Path>) -> Result<Self, PlanError> {
@@ -99,6 +110,13 @@ impl Plan {
             for route in &tenant.routes {
                 let connection = plan.connection(&mut ids, &route.connection, tenant);
                 plan.add(tenant, route, connection, &mut connectors)?;
+                plan.routes.push(PlannedRoute {
+                    id: route.id,
+                    tenant: tenant.id.clone(),
+                    name: route.name.clone(),
+                    connection,
+                    connection_name: route.connection.name.clone(),
+                });
             }
         }
         Ok(plan)
@@ -132,9 +150,18 @@ impl Plan {
         objects
     }
 
-    /// Whose a connection is.
-    pub(crate) fn tenant_of(&self, connection: ConnectionId) -> Option<&TenantId> {
+    /// Whose a connection or a route is.
+    pub(crate) fn tenant_of(&self, backlog: Backlog) -> Option<&TenantId> {
+        let connection = match backlog {
+            Backlog::Connection(connection) => connection,
+            Backlog::Route(id) => self.routes.iter().find(|r| r.id == id)?.connection,
+        };
         self.connections.get(connection.0 as usize).map(|target| &target.owner)
+    }
+
+    /// Every route.
+    pub(crate) fn routes(&self) -> &[PlannedRoute] {
+        &self.routes
     }
 
     /// Every connection with its limits.

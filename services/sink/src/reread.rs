@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use delivery::ConnectionId;
+use delivery::Backlog;
 use event::{RecordKey, TenantId};
 use kafka::{AssignmentId, Fetched, Met, Range, RangeReader, ReadError, Settings};
 use tracing::warn;
@@ -23,8 +23,8 @@ pub(crate) struct Stretch {
     pub(crate) partition: i32,
     pub(crate) from: i64,
     pub(crate) to: i64,
-    pub(crate) connection: ConnectionId,
-    /// Whose connection it is: records of others are passed over by their keys.
+    pub(crate) backlog: Backlog,
+    /// Whose backlog it is: records of others are passed over by their keys.
     pub(crate) tenant: TenantId,
     /// Most records.
     pub(crate) fit: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Stretch {
 #[derive(Debug)]
 pub(crate) struct Reread {
     pub(crate) assignment: AssignmentId,
-    pub(crate) connection: ConnectionId,
+    pub(crate) backlog: Backlog,
     /// The tenant's records, in order.
     pub(crate) records: Vec<Fetched>,
     /// Everything of the tenant before this offset is among them.
@@ -72,13 +72,13 @@ pub(crate) async fn reread(
 }
 
 fn read(settings: &Settings, stretch: Stretch) -> Result<Result<Reread, Gone>, ReadError> {
-    let Stretch { assignment, topic, partition, from, to, connection, tenant, fit } = stretch;
+    let Stretch { assignment, topic, partition, from, to, backlog, tenant, fit } = stretch;
     let reader = RangeReader::new(settings)?;
     let (low, _) = reader.bounds(&topic, partition)?;
     if low > from {
         return Ok(Err(Gone { topic, partition, from, low }));
     }
-    let mut read = Reread { assignment, connection, records: Vec::new(), next: from };
+    let mut read = Reread { assignment, backlog, records: Vec::new(), next: from };
     let range = Range { topic, partition, start: from, end: to };
     reader.read(&[range], PATIENCE, |_, met| {
         match met {

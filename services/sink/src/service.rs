@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
+    control::{self, Pauses},
     doubts::Doubts,
     engine::{Engine, EngineError, Parts},
     message::Message,
@@ -158,7 +159,8 @@ impl Service {
         self.registry.pass();
         let Some(topics) = self.topics(&shutdown).await? else { return Ok(()) };
         self.kafka.pass();
-        let result = self.deliver(client, schema, topics, shutdown).await;
+        let Some(control) = self.control(&shutdown).await? else { return Ok(()) };
+        let result = self.deliver(client, schema, topics, control, shutdown).await;
         result.map_err(|error| StartError::Stopped(crate::restore::chain(&error)))
     }
 
@@ -167,6 +169,7 @@ impl Service {
         registry: RegistryClient,
         outcome_schema: u32,
         topics: Vec<Topic>,
+        (pauses, next_command): (Pauses, i64),
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
         let options = self.options.clone();
@@ -215,6 +218,10 @@ impl Service {
             drain: options.drain,
             changelog: Some(topics::names::ledger),
         };
+        let control = Arc::from(topics::names::control(&options.region));
+        control::follow(options.kafka.clone(), control, next_command, outbound.clone()).map_err(
+            |source| StartError::Io { what: "the thread of the control topic cannot start".into(), source },
+        )?;
         let report = outbound.clone();
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
             report.send(Message::Group(event)).ok();
@@ -233,6 +240,7 @@ impl Service {
             client: target,
             doubts: Doubts::new(self.metrics.in_doubt()),
             metrics: self.metrics,
+            pauses,
             assigned: self.assigned,
             kafka: options.kafka.clone(),
             outcome_topic: Arc::from(topics::names::outcome(&options.region)),
@@ -307,6 +315,24 @@ impl Service {
         Ok(standby)
     }
 
+    /// What is paused, and the offset of the next command. Waits for the brokers: what is paused must be known before
+    /// anything is taken in.
+    async fn control(&self, shutdown: &Shutdown) -> Result<Option<(Pauses, i64)>, StartError> {
+        loop {
+            let settings = self.options.kafka.clone();
+            let topic = Arc::from(topics::names::control(&self.options.region));
+            match tokio::task::spawn_blocking(move || control::read(&settings, &topic)).await {
+                Ok(Ok(read)) => return Ok(Some(read)),
+                Ok(Err(error)) => self.kafka.fail(crate::restore::chain(&error)),
+                Err(panicked) => return Err(StartError::Stopped(panicked.to_string())),
+            }
+            if stops(shutdown).await {
+                return Ok(None);
+            }
+            self.kafka.pass();
+        }
+    }
+
     /// The topics to read. Waits for the brokers; each must have a changelog of as many partitions, and each tenant a
     /// dead-letter topic.
     async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<Topic>>, StartError> {
@@ -377,6 +403,7 @@ fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result
             .ok_or_else(|| TopicProblem::Waiting(format!("topic `{topic}` does not exist")))
     };
     partitions(&topics::names::outcome(region))?;
+    partitions(&topics::names::control(region))?;
     // Without its topic a tenant's first refusal could not be kept, and would stop everybody's events.
     for tenant in std::iter::once(None).chain(plan.tenants().map(Some)) {
         partitions(&topics::names::dlq(region, tenant))?;

@@ -174,6 +174,11 @@ impl Core {
             return self.replace(id, ticket, version, now);
         }
         let Some(posting) = self.postings.get_mut(ticket.slot()) else { return };
+        if let Some(held) = self.paused.get_mut(&posting.new.key.route).filter(|_| !posting.unknown) {
+            held.push(ticket);
+            return self.unlock(ticket, now);
+        }
+        let Some(posting) = self.postings.get_mut(ticket.slot()) else { return };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
         if !partition.may_send(now) {
             // An Intent that nothing follows would be one more for the next owner to resolve, or to park.
@@ -248,6 +253,16 @@ impl Core {
             return; // revoked meanwhile; `revoke` has given its place back
         };
         let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
+        if posting.shared
+            && posting.step == Step::Send
+            && !posting.unknown
+            && let Some(held) = self.paused.get_mut(&posting.new.key.route)
+        {
+            posting.stage = Stage::Staging;
+            connection.staged -= 1;
+            held.push(ticket);
+            return self.unlock(ticket, now);
+        }
         // A drain lets out what has an Intent of its own already.
         let leased = partition.is_leased(now) && !(posting.shared && partition.draining.is_some());
         // Nobody will know the deadline of this request: at U it must be over when the lease is.
@@ -381,15 +396,15 @@ impl Core {
     fn finish(&mut self, ticket: Ticket, duplicate_of: Option<Status>) {
         let Some(posting) = self.posting(ticket) else { return };
         let (lane, next) = (posting.lane(), posting.next);
-        let (partition, offset) = (posting.partition, posting.offset);
+        let (partition, offset, backlog) = (posting.partition, posting.offset, posting.backlog);
         self.postings.remove(ticket.slot());
         self.lanes.pop(lane, next);
         self.actions.push(Action::Done { ticket, duplicate_of });
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.load.went(lane.connection);
+            state.load.went(backlog);
         }
         self.settle_offset(partition, offset);
-        self.read_again(partition, lane.connection);
+        self.read_again(partition, backlog);
         if let Some(next) = next {
             self.start(next);
         }

@@ -3,9 +3,9 @@
 use super::{Core, Wake};
 use crate::{
     action::Action,
-    connection::ConnectionId,
     mutant::Mutant,
     posting::{NewPosting, Ticket},
+    spill::Backlog,
     time::Now,
     window::PartitionId,
 };
@@ -64,42 +64,47 @@ impl Core {
         state.full_since = None;
         self.timers.set(now.mono, Wake::Full(partition));
         self.make_room(partition);
-        if let Some(connection) = spilled {
-            self.read_again(partition, connection);
+        if let Some(backlog) = spilled {
+            self.read_again(partition, backlog);
         }
     }
 
     /// Has what was left in the log read again, once there is room for it.
-    pub(super) fn read_again(&mut self, partition: PartitionId, connection: ConnectionId) {
+    pub(super) fn read_again(&mut self, partition: PartitionId, backlog: Backlog) {
         let fit = (self.options.window / 2).max(1);
         let forgets = self.is_broken(Mutant::ForgetBacklog);
         let Some(state) = self.partitions.get_mut(&partition) else { return };
-        if state.draining.is_some() || forgets {
+        let paused = matches!(backlog, Backlog::Route(route) if self.paused.contains_key(&route));
+        if state.draining.is_some() || forgets || paused {
             return;
         }
-        if let Some((from, to)) = state.load.reread(connection, fit / 2) {
-            self.actions.push(Action::Reread { partition, connection, from, to, fit });
+        if let Some((from, to)) = state.load.reread(backlog, fit / 2) {
+            self.actions.push(Action::Reread { partition, backlog, from, to, fit });
         }
     }
 
-    /// A record that was left in the log was read again. `postings` are those of its postings that go to the connection.
+    /// A record that was left in the log was read again for a backlog. `postings` are those of its postings that go to the
+    /// connection, or take the route. One that is another backlog's by now has no ticket.
     pub fn readmit(
         &mut self,
         partition: PartitionId,
+        backlog: Backlog,
         offset: i64,
         postings: &[NewPosting],
         tickets: &mut Vec<Option<Ticket>>,
     ) {
-        if self.partitions.contains_key(&partition) {
-            tickets.extend(postings.iter().map(|new| Some(self.insert(*new, partition, offset))));
+        let Some(state) = self.partitions.get(&partition) else { return };
+        let own: Vec<bool> = postings.iter().map(|new| state.load.owner(new, offset) == backlog).collect();
+        for (new, own) in postings.iter().zip(own) {
+            tickets.push(own.then(|| self.insert(*new, partition, offset)));
         }
     }
 
-    /// Everything of the connection before offset `next` was read again.
-    pub fn reread(&mut self, partition: PartitionId, connection: ConnectionId, next: i64) {
+    /// Everything of the backlog before offset `next` was read again.
+    pub fn reread(&mut self, partition: PartitionId, backlog: Backlog, next: i64) {
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.load.reread_to(connection, next);
+            state.load.reread_to(backlog, next);
         }
-        self.read_again(partition, connection);
+        self.read_again(partition, backlog);
     }
 }

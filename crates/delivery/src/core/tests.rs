@@ -6,6 +6,7 @@ mod looking;
 mod operator;
 mod ownership;
 mod path;
+mod pausing;
 mod records;
 mod resolution;
 mod rig;

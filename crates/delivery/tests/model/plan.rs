@@ -62,6 +62,8 @@ pub enum Op {
     /// A partition drains, is revoked, or is assigned again.
     Rebalance,
     Crash,
+    /// A route is paused, or resumed.
+    Turn,
 }
 
 /// An operation with what it needs of chance.
@@ -106,6 +108,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Op::CommitOffsets),
         2 => Just(Op::Rebalance),
         3 => Just(Op::Crash),
+        2 => Just(Op::Turn),
     ];
     (op, any::<u16>(), any::<u8>()).prop_map(|(op, pick, dice)| Step { op, pick, dice })
 }

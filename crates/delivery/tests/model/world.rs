@@ -7,8 +7,8 @@ mod progress;
 use std::collections::HashMap;
 
 use delivery::{
-    ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting, Now,
-    OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
+    Backlog, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting,
+    Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -84,7 +84,7 @@ struct Flight {
 #[derive(Clone, Copy, Debug)]
 struct Reread {
     partition: usize,
-    connection: ConnectionId,
+    backlog: Backlog,
     from: i64,
     to: i64,
     fit: usize,
@@ -126,6 +126,8 @@ pub struct World {
     flights: Vec<Flight>,
     /// Until when each connection asked for silence.
     silent_until: [u64; ROUTES.len()],
+    /// What an operator paused; a new process is told so before it is given partitions.
+    paused: [bool; ROUTES.len()],
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             lettered: Vec::new(),
             flights: Vec::new(),
             silent_until: [0; ROUTES.len()],
+            paused: [false; ROUTES.len()],
         };
         world.boot(0);
         world
@@ -192,7 +195,23 @@ impl World {
             }
         }
         self.left.clear();
+        for route in (0..ROUTES.len()).filter(|route| self.paused[*route]) {
+            self.core.pause_route(RouteId(route as u64), ConnectionId(route as u32));
+        }
         (0..PARTITIONS).for_each(|partition| self.assign(partition));
+    }
+
+    /// An operator pauses a route, or resumes it.
+    fn turn(&mut self, route: usize, pause: bool) {
+        self.paused[route] = pause;
+        let id = RouteId(route as u64);
+        if pause {
+            self.seen.hit("route paused");
+            self.core.pause_route(id, ConnectionId(route as u32));
+        } else {
+            self.core.resume_route(id, self.clock());
+        }
+        self.carry_out();
     }
 
     fn clock(&self) -> Now {
@@ -219,6 +238,7 @@ impl World {
             Op::CommitOffsets => self.partitions.iter_mut().for_each(|p| p.committed = p.stored),
             Op::Rebalance => self.rebalance(pick % PARTITIONS, step.dice),
             Op::Crash => self.crash(step.dice),
+            Op::Turn => self.turn(pick % ROUTES.len(), !self.paused[pick % ROUTES.len()]),
         }
     }
 
@@ -266,30 +286,30 @@ impl World {
                 None => self.seen.hit("left in the log"),
             }
         }
-        // The window, what one record more may bring, and what is read again for each connection that spilled.
+        // The window, what one record more may bring, and what is read again for each connection that spilled and each route that was paused.
         let live = self.tickets.values().filter(|k| k.partition == partition).count();
-        assert!(live <= WINDOW * (ROUTES.len() + 1) + ROUTES.len(), "BND-1: {live} postings in memory");
+        assert!(live <= WINDOW * (2 * ROUTES.len() + 1) + ROUTES.len(), "BND-1: {live} postings in memory");
     }
 
     /// What was left in the log is read again, some of it at a time.
     fn read_again(&mut self, at: usize, dice: u8) {
-        let Reread { partition, connection, from, to, fit } = self.rereads.swap_remove(at);
+        let Reread { partition, backlog, from, to, fit } = self.rereads.swap_remove(at);
         let most = (1 + usize::from(dice) % 4).min(fit);
         let (mut next, mut read) = (from, 0);
         while next < to && read < most {
             let record = self.partitions[partition].log[next as usize].clone();
             let requests: Vec<Request> =
-                record.requests.into_iter().filter(|r| r.route == connection.0 as usize).collect();
+                record.requests.into_iter().filter(|r| is_of(backlog, r.route)).collect();
             let postings: Vec<NewPosting> =
                 requests.iter().map(|r| posting(*r, self.accepted[&r.event], self.limited)).collect();
             let mut tickets = Vec::new();
-            self.core.readmit(PartitionId(partition as u32), next, &postings, &mut tickets);
+            self.core.readmit(PartitionId(partition as u32), backlog, next, &postings, &mut tickets);
             read += usize::from(!requests.is_empty());
             self.note_tickets(tickets, requests, partition, next);
             next += 1;
         }
         self.seen.hit("read again");
-        self.core.reread(PartitionId(partition as u32), connection, next);
+        self.core.reread(PartitionId(partition as u32), backlog, next);
         self.carry_out();
     }
 
@@ -305,6 +325,11 @@ impl World {
     /// Faults have stopped: everything comes to its end, or the case fails.
     pub fn come_to_rest(&mut self) {
         self.trouble = 0;
+        (0..ROUTES.len())
+            .filter(|r| self.paused[*r])
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|r| self.turn(r, false));
         for round in 0..20_000u16 {
             self.renew_leases();
             for partition in 0..PARTITIONS {
@@ -353,6 +378,14 @@ fn logs(plan: &Plan) -> Vec<Partition> {
         }
     }
     partitions
+}
+
+/// In the model each route has a connection of its own.
+fn is_of(backlog: Backlog, route: usize) -> bool {
+    match backlog {
+        Backlog::Connection(ConnectionId(id)) => id as usize == route,
+        Backlog::Route(RouteId(id)) => id as usize == route,
+    }
 }
 
 fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {

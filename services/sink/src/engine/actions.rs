@@ -36,8 +36,8 @@ impl Engine {
             Action::StoreOffset { partition, offset } => {
                 self.parts.member.store(assignment(partition), offset);
             }
-            Action::Reread { partition, connection, from, to, fit } => {
-                self.read_again(partition, connection, (from, to), fit);
+            Action::Reread { partition, backlog, from, to, fit } => {
+                self.read_again(partition, backlog, (from, to), fit);
             }
             Action::Pause(partition) => self.parts.member.pause(assignment(partition)),
             Action::Resume(partition) => self.resume(assignment(partition)),

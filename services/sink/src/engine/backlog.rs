@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{ConnectionId, PartitionId};
+use delivery::{Backlog, PartitionId};
 use kafka::{AssignmentId, Fetched};
 
 use super::{Active, Engine, EngineError};
@@ -16,15 +16,15 @@ impl Engine {
     pub(super) fn read_again(
         &mut self,
         partition: PartitionId,
-        connection: ConnectionId,
+        backlog: Backlog,
         (from, to): (i64, i64),
         fit: usize,
     ) {
         let assignment = AssignmentId(partition.0);
         let Some(source) = self.partitions.get(&assignment) else { return };
-        let Some(tenant) = self.parts.plan.tenant_of(connection).cloned() else { return };
+        let Some(tenant) = self.parts.plan.tenant_of(backlog).cloned() else { return };
         let (topic, number) = (Arc::clone(&source.topic), source.number);
-        let stretch = Stretch { assignment, topic, partition: number, from, to, connection, tenant, fit };
+        let stretch = Stretch { assignment, topic, partition: number, from, to, backlog, tenant, fit };
         let (settings, report) = (self.parts.kafka.clone(), self.outbound.clone());
         tokio::spawn(async move {
             let closed = || report.is_closed();
@@ -35,18 +35,18 @@ impl Engine {
     }
 
     pub(super) fn reread(&mut self, read: Result<Reread, Gone>) {
-        let Reread { assignment, connection, records, mut next } = match read {
+        let Reread { assignment, backlog, records, mut next } = match read {
             Ok(read) => read,
             Err(gone) => return self.fail(EngineError::Consumer(gone.to_string())),
         };
         if !self.partitions.contains_key(&assignment) {
             return; // revoked meanwhile
         }
-        if let Some(tenant) = self.parts.plan.tenant_of(connection) {
+        if let Some(tenant) = self.parts.plan.tenant_of(backlog) {
             self.parts.metrics.reread(tenant, records.len());
         }
         for record in records {
-            match self.readmit(&record, connection) {
+            match self.readmit(&record, backlog) {
                 Ok(()) => {}
                 // It is asked for again at once, and found in the cache before long.
                 Err(Reading::NeedsSchema(id)) => {
@@ -60,17 +60,17 @@ impl Engine {
                 }
             }
         }
-        self.parts.core.reread(PartitionId(assignment.0), connection, next);
+        self.parts.core.reread(PartitionId(assignment.0), backlog, next);
     }
 
-    fn readmit(&mut self, record: &Fetched, connection: ConnectionId) -> Result<(), Reading> {
+    fn readmit(&mut self, record: &Fetched, backlog: Backlog) -> Result<(), Reading> {
         let jobs: Vec<Job> = match admission::read(record, &self.parts.decoder, &self.parts.plan) {
-            Reading::Jobs(jobs) => jobs.into_iter().filter(|j| j.new.connection == connection).collect(),
+            Reading::Jobs(jobs) => jobs.into_iter().filter(|job| is_of(backlog, job)).collect(),
             other => return Err(other),
         };
         let postings: Vec<_> = jobs.iter().map(|j| j.new).collect();
         let mut tickets = std::mem::take(&mut self.tickets);
-        self.parts.core.readmit(PartitionId(record.id.0), record.offset, &postings, &mut tickets);
+        self.parts.core.readmit(PartitionId(record.id.0), backlog, record.offset, &postings, &mut tickets);
         self.activate(&mut tickets, jobs);
         self.tickets = tickets;
         Ok(())
@@ -83,5 +83,13 @@ impl Engine {
                 self.active.insert(ticket, Active { job, settlement: None });
             }
         }
+    }
+}
+
+/// Whether a posting may be one of those that were left. The core knows whether it is.
+fn is_of(backlog: Backlog, job: &Job) -> bool {
+    match backlog {
+        Backlog::Connection(connection) => job.new.connection == connection,
+        Backlog::Route(route) => job.new.key.route == route,
     }
 }

@@ -152,7 +152,7 @@ fn a_drain_outlasts_a_request_at_u_that_was_not_answered() {
         let [Action::WriteRange { until, .. }] = actions[..] else { panic!("{actions:?}") };
         assert_eq!(rig.tell(Input::RangeDurable { partition: P0, until }), [send(ticket, 1)]);
         assert_eq!(rig.answer(ticket, Answer::Unknown(reason(ErrorClass::Transient))), []);
-        rig.core.drain(P0);
+        rig.core.drain(P0, u64::MAX);
         assert_eq!(rig.core.unsettled(P0), waited_for, "{class:?}");
         assert_eq!(rig.pass(TIMEOUT), [], "nothing more goes out in a drain");
         assert_eq!(rig.core.unsettled(P0), 0, "{class:?}");

@@ -1,7 +1,7 @@
 //! A window that is full: who fills it leaves its records in the log, and takes them up again in order.
 
 use super::rig::{P0, PARK, Rig, TARGET, TIMEOUT, WINDOW, applied, new};
-use crate::{Action, ConnectionId, ConnectionLimits, Input, NewPosting, Prior, Ticket};
+use crate::{Action, Backlog, ConnectionId, ConnectionLimits, Input, NewPosting, Prior, Ticket};
 
 const OTHER: ConnectionId = ConnectionId(1);
 
@@ -67,24 +67,30 @@ fn what_was_left_is_read_again_once_there_is_room_and_then_all_is_as_before() {
         asked.extend(commit(&mut rig, ticket).into_iter().filter(|a| matches!(a, Action::Reread { .. })));
     }
     let fit = WINDOW / 2;
-    let reread = |from| Action::Reread { partition: P0, connection: TARGET, from, to: first + 3, fit };
+    let reread = |from| Action::Reread {
+        partition: P0,
+        backlog: Backlog::Connection(TARGET),
+        from,
+        to: first + 3,
+        fit,
+    };
     assert_eq!(asked, [reread(first)]);
     // In two goes; what arrives meanwhile is left too, for it must come behind.
     let mut tickets = Vec::new();
-    rig.core.readmit(P0, first, &[to(TARGET, first)], &mut tickets);
-    rig.core.reread(P0, TARGET, first + 1);
+    rig.core.readmit(P0, Backlog::Connection(TARGET), first, &[to(TARGET, first)], &mut tickets);
+    rig.core.reread(P0, Backlog::Connection(TARGET), first + 1);
     assert_eq!(rig.actions(), [Action::Consult(tickets[0].unwrap()), reread(first + 1)]);
     assert_eq!(admit(&mut rig, first + 3, to(TARGET, first + 3)), None);
     for at in [first + 1, first + 2] {
-        rig.core.readmit(P0, at, &[to(TARGET, at)], &mut tickets);
+        rig.core.readmit(P0, Backlog::Connection(TARGET), at, &[to(TARGET, at)], &mut tickets);
     }
-    rig.core.reread(P0, TARGET, first + 3);
+    rig.core.reread(P0, Backlog::Connection(TARGET), first + 3);
     rig.actions();
     for ticket in tickets.drain(..).flatten().collect::<Vec<_>>() {
         commit(&mut rig, ticket);
     }
-    rig.core.readmit(P0, first + 3, &[to(TARGET, first + 3)], &mut tickets);
-    rig.core.reread(P0, TARGET, first + 4);
+    rig.core.readmit(P0, Backlog::Connection(TARGET), first + 3, &[to(TARGET, first + 3)], &mut tickets);
+    rig.core.reread(P0, Backlog::Connection(TARGET), first + 4);
     let last = tickets[0].unwrap();
     let actions = commit(&mut rig, last);
     assert!(actions.contains(&Action::StoreOffset { partition: P0, offset: first + 4 }), "{actions:?}");

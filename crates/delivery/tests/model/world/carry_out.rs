@@ -40,9 +40,9 @@ impl World {
                 }
                 self.tickets.remove(&ticket).expect("ended once");
             }
-            Action::Reread { partition, connection, from, to, fit } => {
+            Action::Reread { partition, backlog, from, to, fit } => {
                 let partition = partition.0 as usize;
-                self.rereads.push(Reread { partition, connection, from, to, fit });
+                self.rereads.push(Reread { partition, backlog, from, to, fit });
             }
             Action::StoreOffset { partition, offset } => self.store_offset(partition.0 as usize, offset),
             Action::Pause(partition) => {

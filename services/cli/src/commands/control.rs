@@ -1,0 +1,163 @@
+//! `counterfoil pause|resume|paused`: what operators tell the sinks, through the control topic.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use contract::{Command, Subject, Verb};
+use kafka::{Met, Producer, Range, RangeReader};
+use serde_json::json;
+use service_kit::config::Flags;
+
+use crate::{
+    out,
+    settings::{Settings, SettingsArgs, TopicSettingsArgs},
+};
+
+/// How long the brokers may keep silent while the topic is read.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Flags of `counterfoil pause` and `counterfoil resume`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  counterfoil pause route acme payments --reason 'books are closed' --operator ann
+  counterfoil resume route acme payments --reason 'books are open' --operator ann")]
+pub struct TurnArgs {
+    /// Of what
+    #[command(subcommand)]
+    subject: SubjectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum SubjectArgs {
+    /// All of a tenant's routes
+    Tenant {
+        /// The tenant
+        tenant: String,
+        #[command(flatten)]
+        account: Account,
+    },
+    /// All routes that lead to a connection
+    Connection {
+        /// The tenant
+        tenant: String,
+        /// The connection's name
+        connection: String,
+        #[command(flatten)]
+        account: Account,
+    },
+    /// One route
+    Route {
+        /// The tenant
+        tenant: String,
+        /// The route's name
+        route: String,
+        #[command(flatten)]
+        account: Account,
+    },
+}
+
+/// Who says so, and why.
+#[derive(Debug, Args)]
+struct Account {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    topics: TopicSettingsArgs,
+    /// Why; it is kept
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who says so; it is kept
+    #[arg(long, value_name = "NAME")]
+    operator: String,
+}
+
+/// Flags of `counterfoil paused`.
+#[derive(Debug, Args)]
+pub struct PausedArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    topics: TopicSettingsArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes the command, and waits until all in-sync replicas have it.
+///
+/// # Errors
+/// When it says nothing of who or why, or the brokers do not take it.
+pub async fn turn(verb: Verb, args: TurnArgs) -> anyhow::Result<()> {
+    let (tenant, connection, route, account) = match args.subject {
+        SubjectArgs::Tenant { tenant, account } => (tenant, None, None, account),
+        SubjectArgs::Connection { tenant, connection, account } => (tenant, Some(connection), None, account),
+        SubjectArgs::Route { tenant, route, account } => (tenant, None, Some(route), account),
+    };
+    let Some(settings) = account.settings.load(account.topics.flags(Flags::new()))? else { return Ok(()) };
+    let command = Command {
+        command: verb,
+        subject: Subject { tenant, connection, route },
+        operator: account.operator,
+        reason: account.reason,
+        at: std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_millis() as i64),
+    };
+    let value = command.value()?;
+    let topic = topics::names::control(&settings.region);
+    let producer = Producer::new(&settings.kafka)?;
+    producer
+        .send(&topic, 0, &command.key(), &value, &[])
+        .await
+        .map_err(|error| crate::error::coded(error.code(), error))?;
+    let done = match verb {
+        Verb::Pause => "paused",
+        Verb::Resume => "resumed",
+    };
+    out::line(format_args!("{}: {done}", command.subject));
+    Ok(())
+}
+
+/// Shows what is paused.
+///
+/// # Errors
+/// When the control topic cannot be read.
+pub async fn paused(args: PausedArgs) -> anyhow::Result<()> {
+    let Some(settings) = args.settings.load(args.topics.flags(Flags::new()))? else { return Ok(()) };
+    let commands = tokio::task::spawn_blocking(move || read(&settings)).await??;
+    if args.json {
+        out::line(format_args!("{:#}", json!(commands)));
+        return Ok(());
+    }
+    if commands.is_empty() {
+        out::line("nothing is paused");
+    }
+    for command in commands {
+        let Command { subject, operator, reason, at, .. } = command;
+        out::line(format_args!("{subject}: paused by {operator} at {at} (ms since 1970): {reason}"));
+    }
+    Ok(())
+}
+
+/// The pauses that no resumption followed. Records that are no commands are passed over, as the sinks do. Blocking.
+fn read(settings: &Settings) -> anyhow::Result<Vec<Command>> {
+    let topic: Arc<str> = Arc::from(topics::names::control(&settings.region));
+    let cannot = || format!("the control topic `{topic}` cannot be read");
+    let reader = RangeReader::new(&settings.kafka).with_context(cannot)?;
+    let (start, end) = reader.bounds(&topic, 0).with_context(cannot)?;
+    let mut held = BTreeMap::new();
+    let range = Range { topic: Arc::clone(&topic), partition: 0, start, end };
+    let take = |_, met: Met<'_>| {
+        if let Met::Record(record) = met
+            && let Some(Ok(command)) = record.value.map(Command::parse)
+        {
+            match command.command {
+                Verb::Pause => drop(held.insert(command.subject.clone(), command)),
+                Verb::Resume => drop(held.remove(&command.subject)),
+            }
+        }
+        true
+    };
+    reader.read(&[range], PATIENCE, take).with_context(cannot)?;
+    Ok(held.into_values().collect())
+}
