@@ -71,6 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         registry: options.registry,
         keep: options.keep,
         pace: Pace::Short,
+        quota: |_| Class::NO_QUOTA,
     };
     let mut world = Box::pin(World::start(given)).await?;
     if options.target_forgets_keys {

@@ -32,6 +32,8 @@ impl fmt::Display for Class {
 
 impl Class {
     pub const ALL: [Self; 3] = [Self::Keyed, Self::Upsert, Self::Neither];
+    /// Events a second that no campaign comes near.
+    pub const NO_QUOTA: u32 = 10_000;
     /// The objects that are sent.
     pub const OBJECTS: [ObjectKind; 3] = [ObjectKind::Customer, ObjectKind::Invoice, ObjectKind::Payment];
 
@@ -85,8 +87,8 @@ impl Class {
         }
     }
 
-    /// Writes the tenant's configuration, its target at `base_url`.
-    pub fn write(self, folder: &Path, region: &str, base_url: &str) -> anyhow::Result<()> {
+    /// Writes the tenant's configuration, its target at `base_url`; it may send `quota` events a second.
+    pub fn write(self, folder: &Path, region: &str, base_url: &str, quota: u32) -> anyhow::Result<()> {
         let variable = self.variable();
         let file = |path: &str, text: String| -> anyhow::Result<()> {
             let path = folder.join(self.name()).join(path);
@@ -95,7 +97,7 @@ impl Class {
         };
         let tenant = format!(
             "tenant: {self}\nname: {self}\nregion: {region}\napi_keys: [{{id: one, secret: \"env:{variable}\"}}]\n\
-             quota: {{events_per_second: 10000, burst: 10000}}\n"
+             quota: {{events_per_second: {quota}, burst: {quota}}}\n"
         );
         file("tenant.yaml", tenant)?;
         let erp = format!(

@@ -128,6 +128,12 @@ impl Door {
         }
     }
 
+    /// Sends once. What the gateway says: the status, and the ids that it took.
+    pub async fn offer(&self, class: Class, changes: &[Change]) -> anyhow::Result<(u16, Vec<String>)> {
+        let events: Vec<Value> = changes.iter().map(Change::event).collect::<anyhow::Result<_>>()?;
+        self.post(class, &events).await.context("the gateway does not answer")
+    }
+
     async fn post(&self, class: Class, events: &[Value]) -> reqwest::Result<(u16, Vec<String>)> {
         let request = self.http.post(format!("{}/v1/events", self.url)).bearer_auth(class.api_key());
         let answer = request.json(events).timeout(ANSWER).send().await?;

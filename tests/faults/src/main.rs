@@ -12,6 +12,7 @@ mod cluster;
 mod erp;
 mod evidence;
 mod feed;
+mod isolation;
 mod moments;
 mod plan;
 mod rest;
@@ -50,6 +51,8 @@ enum Command {
     Soak(soak::Options),
     /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
     Takeover(takeover::Options),
+    /// Let one tenant's target be dead while it floods the gateway, and measure what another one notices
+    Isolation(isolation::Options),
     /// The `counterfoil` command, for the processes that this program starts
     #[command(hide = true)]
     Counterfoil {
@@ -81,6 +84,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Takeover(options) => {
             let in_time = Box::pin(takeover::run(options)).await?;
             Ok(if in_time { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Isolation(options) => {
+            let isolated = Box::pin(isolation::run(options)).await?;
+            Ok(if isolated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Counterfoil { arguments } => {
             let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);

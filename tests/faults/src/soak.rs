@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
+    class::Class,
     evidence::Evidence,
     feed::Feed,
     moments::Moments,
@@ -58,7 +59,13 @@ struct Thirds {
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}, {} minutes", options.minutes);
-    let given = Given { bootstrap: None, registry: None, keep: None, pace: Pace::Default };
+    let given = Given {
+        bootstrap: None,
+        registry: None,
+        keep: None,
+        pace: Pace::Default,
+        quota: |_| Class::NO_QUOTA,
+    };
     let mut world = Box::pin(World::start(given)).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;

@@ -62,7 +62,13 @@ struct UnderWay {
 
 /// Measures. True if every takeover was in time and nothing was violated.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
-    let given = Given { bootstrap: None, registry: None, keep: None, pace: Pace::Default };
+    let given = Given {
+        bootstrap: None,
+        registry: None,
+        keep: None,
+        pace: Pace::Default,
+        quota: |_| Class::NO_QUOTA,
+    };
     let mut world = Box::pin(World::start(given)).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;

@@ -1,0 +1,205 @@
+//! `faults isolation`: what one tenant notices of another one whose target is dead, and who floods the gateway (ISO-1).
+
+use std::{collections::HashSet, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use contract::OutcomeStatus;
+use event::ObjectKind;
+use serde::Serialize;
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    class::Class,
+    feed::Door,
+    source::Change,
+    world::{Given, Pace, World},
+};
+
+/// The tenant whose target is dead, and the one that must not notice.
+const DEAD: Class = Class::Keyed;
+const BESIDE: Class = Class::Upsert;
+/// Events a second that the dead one may send, and how many times that it sends.
+const QUOTA: u32 = 50;
+const TIMES: u32 = 10;
+/// Events a second of the other one.
+const STEADY: u32 = 100;
+/// How often a batch is sent.
+const EVERY: Duration = Duration::from_millis(100);
+/// For connections and caches, and for the flood to fill what it can fill.
+const WARM: Duration = Duration::from_secs(10);
+/// The most that the latency may grow.
+const LIMIT: f64 = 1.2;
+/// For the last outcomes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// How long each of the two measurements takes
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=3_600))]
+    seconds: u32,
+    /// Print the figures as one JSON object, and nothing else on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Milliseconds from the gateway's acceptance to the outcome.
+#[derive(Debug, Serialize)]
+struct Figures {
+    p50_alone_ms: f64,
+    p99_alone_ms: f64,
+    p50_beside_ms: f64,
+    p99_beside_ms: f64,
+    /// p99 beside, of p99 alone.
+    ratio: f64,
+    limit: f64,
+    /// Events of the tenant that is measured, all of them committed.
+    events: usize,
+    /// Events of the other one that the gateway took, and turned away.
+    flood_accepted: u64,
+    flood_refused: u64,
+}
+
+/// Measures. True if the other tenant's trouble is within the limit.
+pub async fn run(options: Options) -> anyhow::Result<bool> {
+    let quota = |class| if class == DEAD { QUOTA } else { Class::NO_QUOTA };
+    let given = Given { bootstrap: None, registry: None, keep: None, pace: Pace::Default, quota };
+    let mut world = Box::pin(World::start(given)).await?;
+    for sink in &mut world.sinks[..2] {
+        sink.spawn()?;
+    }
+    let length = Duration::from_secs(u64::from(options.seconds));
+    let mut stream = Stream { door: world.door.clone(), class: BESIDE, next: 0 };
+    stream.send(WARM).await?;
+    eprintln!("{BESIDE} alone, {length:?}");
+    let alone = stream.send(length).await?;
+
+    world.cluster.proxies.cut(DEAD.name()).await?;
+    let flood = Flood::start(&world.door);
+    stream.send(WARM).await?;
+    eprintln!(
+        "{BESIDE} beside {DEAD}, whose target is dead and who sends {TIMES} times its quota, {length:?}"
+    );
+    let beside = stream.send(length).await?;
+    let (accepted, refused) = flood.end().await?;
+    ensure!(refused > accepted, "the flood never was one: {accepted} accepted, {refused} refused");
+
+    let (alone, beside) = (settled(&world, &alone).await?, settled(&world, &beside).await?);
+    let figures = Figures {
+        p50_alone_ms: percentile(&alone, 50),
+        p99_alone_ms: percentile(&alone, 99),
+        p50_beside_ms: percentile(&beside, 50),
+        p99_beside_ms: percentile(&beside, 99),
+        ratio: (percentile(&beside, 99) / percentile(&alone, 99) * 1_000.0).round() / 1_000.0,
+        limit: LIMIT,
+        events: alone.len() + beside.len(),
+        flood_accepted: accepted,
+        flood_refused: refused,
+    };
+    let line =
+        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
+    println!("{}", line?);
+    Ok(figures.ratio <= LIMIT)
+}
+
+/// New documents of one tenant, at a steady pace.
+struct Stream {
+    door: Door,
+    class: Class,
+    next: u64,
+}
+
+impl Stream {
+    /// Sends for so long; the ids of the events.
+    async fn send(&mut self, length: Duration) -> anyhow::Result<Vec<String>> {
+        let end = Instant::now() + length;
+        let mut ticks = tokio::time::interval(EVERY);
+        let mut ids = Vec::new();
+        while Instant::now() < end {
+            ticks.tick().await;
+            let batch = self.batch(STEADY);
+            ids.extend(self.door.deliver(self.class, &batch).await?);
+        }
+        Ok(ids)
+    }
+
+    fn batch(&mut self, per_second: u32) -> Vec<Change> {
+        let count = u64::from(per_second) * EVERY.as_millis() as u64 / 1_000;
+        let first = self.next;
+        self.next += count;
+        (first..self.next).map(|n| Change::of(ObjectKind::Payment, format!("ISO-{n}"), 1)).collect()
+    }
+}
+
+/// A tenant that sends many times what it may.
+struct Flood(JoinHandle<anyhow::Result<(u64, u64)>>, tokio::sync::oneshot::Sender<()>);
+
+impl Flood {
+    fn start(door: &Door) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let stream = Stream { door: door.clone(), class: DEAD, next: 0 };
+        Self(tokio::spawn(flood(stream, stopped)), stop)
+    }
+
+    /// Ends it: how many events were accepted, and how many turned away.
+    async fn end(self) -> anyhow::Result<(u64, u64)> {
+        self.1.send(()).ok(); // it has ended with an error, which is told below
+        self.0.await.context("the flood panicked")?
+    }
+}
+
+async fn flood(
+    mut stream: Stream,
+    mut stopped: tokio::sync::oneshot::Receiver<()>,
+) -> anyhow::Result<(u64, u64)> {
+    let mut ticks = tokio::time::interval(EVERY);
+    let (mut accepted, mut refused) = (0, 0);
+    while stopped.try_recv().is_err() {
+        ticks.tick().await;
+        let batch = stream.batch(QUOTA * TIMES);
+        match stream.door.offer(stream.class, &batch).await? {
+            (202, ids) => accepted += ids.len() as u64,
+            (429, _) => refused += batch.len() as u64,
+            (status, _) => anyhow::bail!("the gateway says {status} to the flood"),
+        }
+    }
+    Ok((accepted, refused))
+}
+
+/// How long each event took, milliseconds, ascending; each of them must be committed.
+async fn settled(world: &World, ids: &[String]) -> anyhow::Result<Vec<f64>> {
+    let wanted: HashSet<&String> = ids.iter().collect();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let outcomes = world.outcomes.by_event();
+        if wanted.iter().all(|id| outcomes.contains_key(*id)) {
+            let of = |id: &&String| outcomes[*id].last();
+            let mut took = Vec::with_capacity(wanted.len());
+            for outcome in wanted.iter().filter_map(of) {
+                ensure!(outcome.status == OutcomeStatus::Committed, "not committed: {outcome:?}");
+                took.push((outcome.settled_at - outcome.accepted_at) as f64 / 1_000.0);
+            }
+            took.sort_by(f64::total_cmp);
+            return Ok(took);
+        }
+        ensure!(Instant::now() < deadline, "events of the tenant beside have no outcome");
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Of ascending figures.
+fn percentile(figures: &[f64], percent: usize) -> f64 {
+    let at = (figures.len() * percent).div_ceil(100).max(1) - 1;
+    figures.get(at).map_or(f64::NAN, |ms| (ms * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_ninety_ninth_of_a_hundred() {
+        let figures: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert!((super::percentile(&figures, 99) - 99.0).abs() < 1e-9);
+        assert!((super::percentile(&figures, 50) - 50.0).abs() < 1e-9);
+        assert!((super::percentile(&figures[..1], 99) - 1.0).abs() < 1e-9);
+        assert!(super::percentile(&[], 99).is_nan());
+    }
+}
