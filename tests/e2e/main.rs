@@ -16,6 +16,7 @@ mod indoubt;
 mod kills;
 mod localstripe;
 mod members;
+mod pause;
 mod registry_down;
 mod sleeper;
 mod target_down;
