@@ -47,6 +47,7 @@ pub(crate) struct Reread {
     "{topic}/{partition}: records from offset {from} on were left for later and are gone, the topic begins at {low}"
 )]
 pub(crate) struct Gone {
+    pub(crate) assignment: AssignmentId,
     topic: Arc<str>,
     partition: i32,
     from: i64,
@@ -76,7 +77,7 @@ fn read(settings: &Settings, stretch: Stretch) -> Result<Result<Reread, Gone>, R
     let reader = RangeReader::new(settings)?;
     let (low, _) = reader.bounds(&topic, partition)?;
     if low > from {
-        return Ok(Err(Gone { topic, partition, from, low }));
+        return Ok(Err(Gone { assignment, topic, partition, from, low }));
     }
     let mut read = Reread { assignment, backlog, records: Vec::new(), next: from };
     let range = Range { topic, partition, start: from, end: to };

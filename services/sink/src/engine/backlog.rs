@@ -37,6 +37,7 @@ impl Engine {
     pub(super) fn reread(&mut self, read: Result<Reread, Gone>) {
         let Reread { assignment, backlog, records, mut next } = match read {
             Ok(read) => read,
+            Err(gone) if !self.partitions.contains_key(&gone.assignment) => return, // revoked meanwhile
             Err(gone) => return self.fail(EngineError::Consumer(gone.to_string())),
         };
         if !self.partitions.contains_key(&assignment) {
