@@ -59,6 +59,7 @@ impl Feed {
         let wanted = [
             names::ledger(&topic),
             names::outcome(region),
+            names::control(region),
             names::dlq(region, None),
             names::dlq(region, tenant),
         ];
