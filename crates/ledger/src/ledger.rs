@@ -178,6 +178,11 @@ impl Ledger {
     /// As [`Ledger::restore`], but durable only after [`Ledger::sync`]. Blocking.
     pub fn copy(&self, space: &Arc<str>, records: &[Stored], position: i64) -> Result<(), LedgerError> {
         let _nobody_else_writes = self.store.exclusive();
+        // A restore whose partition was taken away may run beside the copy that follows it: what is behind that must not
+        // bring an older claim back.
+        if self.store.position(space)?.is_some_and(|known| known > position) {
+            return Ok(());
+        }
         let mut batch = Batch::new(&*self.store, space);
         for stored in records {
             batch.restore(stored)?;

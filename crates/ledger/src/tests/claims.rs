@@ -83,3 +83,14 @@ fn no_term_takes_the_place_of_another_in_a_compacted_topic() {
         assert_eq!(read.unwrap(), record);
     }
 }
+
+#[test]
+fn who_reads_behind_another_reader_brings_no_older_claim_back() {
+    let rig = Rig::open(0);
+    rig.ledger.restore(&space(), &[claim(1), outcome_of(1, Status::Committed, 1), claim(2)], 2).unwrap();
+    // A restore of an ownership that is over, which had read this much.
+    rig.ledger.restore(&space(), &[claim(1), outcome_of(1, Status::Committed, 1)], 1).unwrap();
+    rig.ledger.restore(&space(), &[outcome_of(2, Status::Committed, 2)], 3).unwrap();
+    assert_eq!((status(&rig, 1), status(&rig, 2)), (Some(Status::Committed), Some(Status::Committed)));
+    assert_eq!(rig.ledger.next_position(&space()).unwrap(), 4);
+}
