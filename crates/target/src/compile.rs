@@ -14,7 +14,7 @@ use crate::{
     },
     endpoint::{Step, is_key},
     finder::{Check, Finder},
-    template::Name,
+    template::{Name, Text},
 };
 
 /// An operation that begins with a look, or goes on after a write, must be able to look.
@@ -242,10 +242,10 @@ impl<'a> Compiler<'a> {
     pub(crate) fn headers(&self) -> Result<HeaderMap, EndpointError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.connector.headers {
-            let mut text = value.clone();
-            for (known, value) in &self.known {
-                text = text.replace(&format!("{{{{{known}}}}}"), value);
-            }
+            let text = Text::compile(value, &self.known, false).map_err(|what| self.unfit(what))?;
+            let text = text.constant().ok_or_else(|| {
+                self.wrong(format!("header `{name}` of every request can name values of the connection only"))
+            })?;
             let value = HeaderValue::try_from(text)
                 .map_err(|_| self.unfit(format!("the value of header `{name}` cannot be sent")))?;
             headers.insert(self.header(name)?, value);

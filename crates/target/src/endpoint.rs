@@ -81,6 +81,13 @@ pub(crate) struct Step {
     pub(crate) ok: Vec<u16>,
 }
 
+/// The change of a document that a look has found.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) call: Call,
+    ok: Vec<u16>,
+}
+
 /// One operation on one object of a system, on one connection, under one class.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -96,7 +103,7 @@ pub struct Endpoint {
     pub(crate) write: Call,
     ok: Vec<u16>,
     id: Option<Place>,
-    pub(crate) update: Option<Call>,
+    pub(crate) update: Option<Change>,
     pub(crate) steps: Vec<Step>,
     pub(crate) checks: Vec<Check>,
     pub(crate) finder: Option<Finder>,
@@ -135,7 +142,11 @@ impl Endpoint {
                 call.add_key(&key.name);
             }
         }
-        let update = operation.update.as_ref().map(|u| compiler.call(&u.request, &path)).transpose()?;
+        let update = operation.update.as_ref();
+        let update = update.map(|u| {
+            Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
+        });
+        let update: Option<Change> = update.transpose()?;
         let plain = steps.0.is_empty() && !looks_first && !call.has_body_of_its_own();
         let keyed = matches!(class, Class::Keyed { .. });
         let in_header = |key: &&crate::definition::Key| keyed && key.place == KeyPlace::Header;
@@ -276,14 +287,15 @@ impl Endpoint {
         headers
     }
 
-    /// What the answer to a write means: the document's own id, or why not.
+    /// What the answer to a write, or to a change, means: the document's own id, or why not.
     pub(crate) fn written(
         &self,
+        change: Option<&Change>,
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Option<Value>, Answer> {
-        if !self.ok.contains(&status) {
+        if !change.map_or(&self.ok, |change| &change.ok).contains(&status) {
             return Err(self.classifier.classify(status, headers, body));
         }
         if self.id.is_none() && !self.classifier.looks_into_ok() {
@@ -317,7 +329,7 @@ impl Endpoint {
 
     /// What the answer to a posting means, as the tests of connectors ask.
     pub fn meaning(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
-        match self.written(status, headers, body) {
+        match self.written(None, status, headers, body) {
             Ok(id) => Answer::Applied { document: id.map(|id| crate::template::plain(&id).into()) },
             Err(answer) => answer,
         }

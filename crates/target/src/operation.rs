@@ -11,7 +11,7 @@ use crate::{
     Client, Endpoint, Posting, Standing,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::Step,
+    endpoint::{Change, Step},
     finder::{Finder, Sight},
     path::JsonPath,
     references::{self, Reference},
@@ -97,7 +97,7 @@ impl Run<'_> {
         };
         let names = self.names(&payload, None, None);
         let exchange = self.exchange(write, &names, self.posting.uri.as_ref(), &raw, true).await;
-        self.written(exchange, None).await
+        self.written(exchange, None, None).await
     }
 
     /// From where it stands: the change, if it says something else, then the steps that are not done.
@@ -105,22 +105,28 @@ impl Run<'_> {
         if !standing.differs {
             return self.steps(standing.step, standing.id.clone()).await;
         }
-        let update = self.endpoint.update.as_ref().unwrap_or(&self.endpoint.write);
-        let (payload, raw) = match self.payload(update).await {
+        let change = self.endpoint.update.as_ref();
+        let call = change.map_or(&self.endpoint.write, |change| &change.call);
+        let (payload, raw) = match self.payload(call).await {
             Ok(ready) => ready,
             Err(answer) => return answer,
         };
         let names = self.names(&payload, standing.id.as_ref(), standing.version.as_deref());
-        let exchange = self.exchange(update, &names, None, &raw, true).await;
-        self.written(exchange, Some(standing)).await
+        let exchange = self.exchange(call, &names, None, &raw, true).await;
+        self.written(exchange, change, Some(standing)).await
     }
 
-    async fn written(&self, exchange: Result<Exchange, Answer>, standing: Option<&Standing>) -> Answer {
+    async fn written(
+        &self,
+        exchange: Result<Exchange, Answer>,
+        change: Option<&Change>,
+        standing: Option<&Standing>,
+    ) -> Answer {
         let (status, headers, body) = match exchange {
             Ok(exchange) => exchange,
             Err(answer) => return answer,
         };
-        match self.endpoint.written(status, &headers, &body) {
+        match self.endpoint.written(change, status, &headers, &body) {
             Ok(id) => {
                 let id = id.or_else(|| standing.and_then(|s| s.id.clone()));
                 self.steps(standing.map_or(0, |s| s.step), id).await

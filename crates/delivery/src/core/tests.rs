@@ -12,3 +12,4 @@ mod resolution;
 mod rig;
 mod shared;
 mod spilling;
+mod steps;

@@ -84,7 +84,7 @@ impl Text {
     }
 
     /// The whole text, if it has no placeholder.
-    pub(super) fn constant(&self) -> Option<&str> {
+    pub(crate) fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
             [Part::Literal(text)] => Some(text),

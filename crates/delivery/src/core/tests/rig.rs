@@ -45,12 +45,20 @@ impl Rig {
         Self::with(8, in_flight)
     }
 
+    pub(super) fn with_intents(intents: Intents) -> Self {
+        Self::with_all(4, usize::MAX, intents)
+    }
+
     fn with(concurrency: usize, in_flight: usize) -> Self {
+        Self::with_all(concurrency, in_flight, Intents::Each)
+    }
+
+    fn with_all(concurrency: usize, in_flight: usize, intents: Intents) -> Self {
         let mut core = Core::new(CoreOptions {
             epoch: EPOCH,
             window: WINDOW,
             clock_skew_ms: SKEW,
-            intents: Intents::Each,
+            intents,
             in_flight,
             horizon_ms: u64::MAX,
         });
