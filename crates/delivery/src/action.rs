@@ -140,6 +140,11 @@ pub enum ReadBack {
         /// The target's identifier of it.
         document: Option<Arc<str>>,
     },
+    /// The document is there and says what the posting says, but a step that follows it was not done yet.
+    Unfinished {
+        /// The target's identifier of it.
+        document: Option<Arc<str>>,
+    },
     /// There is none.
     Absent,
     /// There is more than one.

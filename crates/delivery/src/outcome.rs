@@ -61,6 +61,17 @@ pub enum Answer {
         /// What has to wait.
         scope: Scope,
     },
+    /// A part of it is applied, and no request is under way: what is missing can be told by a look.
+    Unfinished {
+        /// Why not all of it.
+        reason: Reason,
+        /// The wait the target asked for, milliseconds.
+        after_ms: Option<u64>,
+        /// What has to wait.
+        scope: Scope,
+    },
+    /// A part of it is applied, and the target refuses the rest: a person has to see what becomes of it.
+    Stuck(Reason),
     /// Nobody knows whether the target applied it.
     Unknown(Reason),
 }

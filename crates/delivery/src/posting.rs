@@ -50,6 +50,9 @@ pub struct NewPosting {
     pub lag_ms: u64,
     /// What to do with a document that says something else.
     pub on_existing: OnExisting,
+    /// Whether each attempt has an Intent of its own whatever the class: a repeat of it is not harmless before a look, as with a
+    /// plain create that a look-up makes class U, and with an operation of several requests.
+    pub alone: bool,
     /// Whether a newer version that waits behind it takes its place, as long as it was not sent.
     pub conflate: bool,
     /// What the target locks while it works on the posting, hashed: requests that share it go one after the other.
@@ -130,6 +133,8 @@ pub(crate) struct Posting {
     pub(crate) retried: bool,
     /// Whether an attempt ended without anyone knowing its effect.
     pub(crate) unknown: bool,
+    /// Whether a look has found a part of it applied.
+    pub(crate) begun: bool,
     /// The newest version that was applied to the entity on this route.
     pub(crate) last_version: Option<i64>,
     pub(crate) reason: Option<Reason>,
@@ -160,6 +165,7 @@ impl Posting {
             failures: (0, 0),
             retried: false,
             unknown: false,
+            begun: false,
             last_version: None,
             reason: None,
             known: None,

@@ -82,6 +82,7 @@ fn ticket() -> Ticket {
         request_hash: 0,
         lag_ms: 0,
         on_existing: delivery::OnExisting::Overwrite,
+        alone: false,
         conflate: false,
         lock: None,
         accepted_at: 0,

@@ -7,78 +7,172 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::{
-    definition::{DefinitionError, Errors, Rule, RuleOutcome},
+    definition::{Errors, RuleOutcome, Transport, When, value::parse_duration},
+    finder::json_path,
     path::JsonPath,
 };
 
 /// The longest message kept of what a target says, in characters.
 const MAX_MESSAGE: usize = 500;
+/// The longest wait that a target may ask for, in milliseconds: an hour.
+const MAX_WAIT_MS: u64 = 3_600_000;
 
 /// The error rules of a connector, ready to use.
 #[derive(Debug)]
 pub(crate) struct Classifier {
-    code: Option<JsonPath>,
-    message: Option<JsonPath>,
-    rules: Vec<Rule>,
+    code: Vec<JsonPath>,
+    message: Vec<JsonPath>,
+    in_ok: Vec<JsonPath>,
+    rules: Vec<CompiledRule>,
+}
+
+#[derive(Debug)]
+struct CompiledRule {
+    when: When,
+    class: ErrorClass,
+    outcome: RuleOutcome,
+    wait: Option<Wait>,
+}
+
+#[derive(Clone, Debug)]
+enum Wait {
+    Header(String),
+    Body(JsonPath),
+    Fixed(u64),
+}
+
+/// An exchange that brought no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Broken {
+    /// Nothing was sent: the target is not there.
+    Unreachable(String),
+    /// Nothing was sent: there was no time left.
+    Unsent(String),
+    /// Bytes may have left us.
+    Lost(Transport, String),
 }
 
 impl Classifier {
-    pub(crate) fn new(connector: &str, errors: &Errors) -> Result<Self, DefinitionError> {
-        let path = |text: &Option<String>| text.as_ref().map(|text| json_path(connector, text)).transpose();
-        for rule in &errors.rules {
-            if let Some(wait) = &rule.wait
-                && !wait.starts_with("header.")
-            {
-                let what = format!("`wait: {wait}` is not known, write `header.<Name>`");
-                return Err(DefinitionError::Value { name: connector.to_owned(), what });
+    pub(crate) fn new(errors: &Errors) -> Result<Self, String> {
+        let paths = |texts: &[String]| texts.iter().map(|text| json_path(text)).collect::<Result<_, _>>();
+        let rule = |rule: &crate::definition::Rule| {
+            if !rule.when.transport.is_empty() && rule.outcome != RuleOutcome::Unknown {
+                return Err(
+                    "a rule for `transport` has the outcome unknown: what left us may have been applied"
+                        .to_owned(),
+                );
             }
-        }
+            let mut when = rule.when.clone();
+            when.message.iter_mut().for_each(|text| *text = text.to_lowercase());
+            let wait = rule.wait.as_deref().map(Wait::parse).transpose()?;
+            Ok(CompiledRule { when, class: rule.class, outcome: rule.outcome, wait })
+        };
         Ok(Self {
-            code: path(&errors.code_path)?,
-            message: path(&errors.message_path)?,
-            rules: errors.rules.clone(),
+            code: paths(&errors.code_path)?,
+            message: paths(&errors.message_path)?,
+            in_ok: paths(&errors.in_ok)?,
+            rules: errors.rules.iter().map(rule).collect::<Result<_, String>>()?,
         })
+    }
+
+    /// Whether the body is one of an error, whatever its status.
+    pub(crate) fn is_error(&self, body: &Value) -> bool {
+        self.in_ok.iter().filter_map(|path| path.get(body)).any(|value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(fields) => !fields.is_empty(),
+            _ => true,
+        })
+    }
+
+    /// Whether an answer that is ok by its status has to be looked into for an error.
+    pub(crate) fn looks_into_ok(&self) -> bool {
+        !self.in_ok.is_empty()
     }
 
     /// What an answer means that the operation does not list as ok.
     pub(crate) fn classify(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
         let json: Option<Value> = serde_json::from_slice(body).ok();
-        let at = |path: &Option<JsonPath>| path.as_ref()?.text(json.as_ref()?);
+        let at = |paths: &[JsonPath]| paths.iter().find_map(|path| path.text(json.as_ref()?));
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        let matches = |rule: &&Rule| {
-            let named = |code: &String| rule.when.code.contains(code);
-            (rule.when.status.is_empty() || rule.when.status.contains(&status))
-                && (rule.when.code.is_empty() || code.as_ref().is_some_and(named))
-        };
-        let (class, outcome, wait) = match self.rules.iter().find(matches) {
-            Some(rule) => (rule.class, rule.outcome, rule.wait.as_deref()),
+        let rule = self.rules.iter().find(|rule| rule.when.matches(status, code.as_deref(), &message));
+        let (class, outcome, wait) = match rule {
+            Some(rule) => (rule.class, rule.outcome, rule.wait.clone()),
             None => unlisted(status),
         };
-        let after_ms = wait.and_then(|name| retry_after(headers, name.strip_prefix("header.")?));
+        let after_ms = wait.and_then(|wait| wait.ms(headers, json.as_ref()));
         let said = match code {
             Some(code) => format!("{code}: {message}"),
             None => message,
         };
         answer(class, outcome, Some(status), &said, after_ms)
     }
+
+    /// What it means that no answer came.
+    pub(crate) fn broken(&self, broken: &Broken) -> Answer {
+        match broken {
+            Broken::Unreachable(message) => unreachable(message),
+            Broken::Unsent(message) => Answer::Again {
+                reason: reason(ErrorClass::Transient, None, message),
+                after_ms: None,
+                scope: Scope::Lane,
+            },
+            Broken::Lost(transport, message) => {
+                let rule = self.rules.iter().find(|rule| rule.when.transport.contains(transport));
+                lost_as(rule.map_or(ErrorClass::Transient, |rule| rule.class), message)
+            }
+        }
+    }
 }
 
-pub(crate) fn json_path(connector: &str, text: &str) -> Result<JsonPath, DefinitionError> {
-    JsonPath::parse(text).ok_or_else(|| DefinitionError::Value {
-        name: connector.to_owned(),
-        what: format!("`{text}` is no path, write for example $.error.code"),
-    })
+impl When {
+    fn matches(&self, status: u16, code: Option<&str>, message: &str) -> bool {
+        let says = |text: &String| message.to_lowercase().contains(text);
+        self.transport.is_empty()
+            && (self.status.is_empty() || self.status.contains(&status))
+            && (self.code.is_empty() || code.is_some_and(|code| self.code.iter().any(|c| c == code)))
+            && (self.message.is_empty() || self.message.iter().any(says))
+    }
+}
+
+impl Wait {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(name) = text.strip_prefix("header.") {
+            return Ok(Self::Header(name.to_owned()));
+        }
+        if let Some(path) = text.strip_prefix("body.") {
+            return json_path(&format!("$.{path}")).map(Self::Body);
+        }
+        parse_duration(text).map(Self::Fixed).ok_or_else(|| {
+            format!(
+                "`wait: {text}` is not known, write `header.<Name>`, `body.<path>` or a duration such as 15m"
+            )
+        })
+    }
+
+    /// Milliseconds, capped at an hour. The date form of `Retry-After` is not used by any system we know.
+    fn ms(&self, headers: &HeaderMap, body: Option<&Value>) -> Option<u64> {
+        let seconds: f64 = match self {
+            Self::Fixed(ms) => return Some((*ms).min(MAX_WAIT_MS)),
+            Self::Header(name) => headers.get(name)?.to_str().ok()?.trim().parse().ok()?,
+            Self::Body(path) => path.text(body?)?.parse().ok()?,
+        };
+        (seconds >= 0.0).then(|| ((seconds * 1_000.0).min(MAX_WAIT_MS as f64)) as u64)
+    }
 }
 
 /// An answer that no rule lists: refused credentials are no event's fault, any other client error is final, and everything
 /// else may have been applied.
-fn unlisted(status: u16) -> (ErrorClass, RuleOutcome, Option<&'static str>) {
+fn unlisted(status: u16) -> (ErrorClass, RuleOutcome, Option<Wait>) {
     match status {
         401 => (ErrorClass::AuthExpired, RuleOutcome::NotApplied, None),
         403 => (ErrorClass::AuthDenied, RuleOutcome::NotApplied, None),
         408 | 425 => (ErrorClass::Transient, RuleOutcome::Unknown, None),
-        429 => (ErrorClass::Throttled, RuleOutcome::NotApplied, Some("header.Retry-After")),
+        429 => {
+            let wait = Wait::Header("Retry-After".to_owned());
+            (ErrorClass::Throttled, RuleOutcome::NotApplied, Some(wait))
+        }
         400..=499 => (ErrorClass::Unsupported, RuleOutcome::NotApplied, None),
         _ => (ErrorClass::Transient, RuleOutcome::Unknown, None),
     }
@@ -119,6 +213,16 @@ pub(crate) fn reason(class: ErrorClass, status: Option<u16>, message: &str) -> R
     Reason { code: Arc::from(code), class, status, message: shorten(message) }
 }
 
+/// No request can be made of the posting: nothing was sent, and nothing ever will be.
+pub(crate) fn impossible(message: &str) -> Answer {
+    Answer::Refused(Reason {
+        code: Arc::from("SNK-0018"),
+        class: ErrorClass::Validation,
+        status: None,
+        message: shorten(message),
+    })
+}
+
 /// The target could not be reached: nothing was sent.
 pub(crate) fn unreachable(message: &str) -> Answer {
     let reason = Reason {
@@ -130,14 +234,13 @@ pub(crate) fn unreachable(message: &str) -> Answer {
     Answer::Again { reason, after_ms: None, scope: Scope::Connection }
 }
 
-/// Bytes may have left us, and no answer came.
+/// Bytes may have left us, and no answer came that could be read.
 pub(crate) fn lost(message: &str) -> Answer {
-    Answer::Unknown(Reason {
-        code: Arc::from("SNK-0005"),
-        class: ErrorClass::Transient,
-        status: None,
-        message: shorten(message),
-    })
+    lost_as(ErrorClass::Transient, message)
+}
+
+fn lost_as(class: ErrorClass, message: &str) -> Answer {
+    Answer::Unknown(Reason { code: Arc::from("SNK-0005"), class, status: None, message: shorten(message) })
 }
 
 fn shorten(message: &str) -> Arc<str> {
@@ -145,10 +248,4 @@ fn shorten(message: &str) -> Arc<str> {
         Some((end, _)) => Arc::from(format!("{}…", &message[..end])),
         None => Arc::from(message),
     }
-}
-
-/// `Retry-After` in seconds, capped at an hour; the date form is not used by any system we know.
-fn retry_after(headers: &HeaderMap, name: &str) -> Option<u64> {
-    let seconds: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    (seconds >= 0.0).then(|| (seconds.min(3_600.0) * 1_000.0) as u64)
 }

@@ -1,10 +1,13 @@
 //! The HTTP client: sends, waits no longer than it may, and says what it knows of the effect.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use delivery::{Answer, ReadBack};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -13,8 +16,7 @@ use hyper_util::{
 };
 
 use crate::{
-    classify::{lost, unreachable},
-    endpoint::{Endpoint, Posting},
+    Endpoint, Posting, Standing, call::Wire, classify::Broken, definition::Transport, operation::Run,
 };
 
 /// The largest answer that is read, in bytes.
@@ -62,59 +64,62 @@ impl Client {
         Ok(Self { http })
     }
 
-    /// Sends a posting once.
-    pub async fn send(&self, endpoint: &Endpoint, posting: &Posting, timeout: Duration) -> Answer {
-        let (method, uri, headers, body) = endpoint.request(posting);
-        match self.exchange(method, uri, headers, body, timeout).await {
-            Ok((status, headers, body)) => endpoint.answered(status, &headers, &body),
-            Err(answer) => answer,
-        }
-    }
-
-    /// Looks a posting's document up by its reference.
-    pub async fn read_back(&self, endpoint: &Endpoint, posting: &Posting, timeout: Duration) -> ReadBack {
-        let Some((method, uri, headers)) = endpoint.lookup(posting) else {
-            return ReadBack::Failed(unreachable("the target cannot be read"));
-        };
-        match self.exchange(method, uri, headers, Bytes::new(), timeout).await {
-            Ok((status, headers, body)) => endpoint.seen(posting, status, &headers, &body),
-            Err(answer) => ReadBack::Failed(answer),
-        }
-    }
-
-    /// Status, headers and body of an answer that came in time; otherwise what that means.
-    async fn exchange(
+    /// Sends a posting. `attempt` is 1 for the first time; `standing` is what the last look has found of it at the target.
+    pub async fn send(
         &self,
-        method: Method,
-        uri: Uri,
-        headers: HeaderMap,
-        body: Bytes,
+        endpoint: &Endpoint,
+        posting: &Posting,
+        (attempt, standing): (u32, Option<&Standing>),
         timeout: Duration,
-    ) -> Result<(u16, HeaderMap, Bytes), Answer> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
+    ) -> Answer {
+        let run = Run { repeats: attempt > 1, ..self.run(endpoint, posting, timeout) };
+        run.carry_out(standing).await
+    }
+
+    /// Looks a posting's document up by its reference. The standing says where the next [`Client::send`] goes on.
+    pub async fn read_back(
+        &self,
+        endpoint: &Endpoint,
+        posting: &Posting,
+        timeout: Duration,
+    ) -> (ReadBack, Option<Standing>) {
+        self.run(endpoint, posting, timeout).look().await
+    }
+
+    fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {
+        Run { client: self, endpoint, posting, repeats: false, deadline: Instant::now() + timeout }
+    }
+
+    /// Status, headers and body of an answer that came in time; otherwise what became of the exchange.
+    pub(crate) async fn exchange(
+        &self,
+        wire: Wire,
+        timeout: Duration,
+    ) -> Result<(u16, HeaderMap, Bytes), Broken> {
+        let mut request = Request::new(Full::new(wire.body));
+        *request.method_mut() = wire.method;
+        *request.uri_mut() = wire.uri;
+        *request.headers_mut() = wire.headers;
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| failed(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER)
                 .collect()
                 .await
-                .map_err(|error| lost(&format!("the answer broke off: {error}")))?;
+                .map_err(|error| Broken::Lost(Transport::Reset, format!("the answer broke off: {error}")))?;
             Ok((head.status.as_u16(), head.headers, body.to_bytes()))
         };
-        match tokio::time::timeout(timeout, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(lost(&format!("no answer within {} ms", timeout.as_millis()))),
-        }
+        tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| {
+            let what = format!("no answer within {:.0} ms", timeout.as_secs_f64() * 1_000.0);
+            Err(Broken::Lost(Transport::Timeout, what))
+        })
     }
 }
 
 /// Only an error while connecting is certain to have sent nothing.
-fn failed(error: &legacy::Error) -> Answer {
+fn failed(error: &legacy::Error) -> Broken {
     let cause = error.source().map_or_else(|| error.to_string(), |source| deepest(source).to_string());
-    if error.is_connect() { unreachable(&cause) } else { lost(&cause) }
+    if error.is_connect() { Broken::Unreachable(cause) } else { Broken::Lost(Transport::Reset, cause) }
 }
 
 fn deepest<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {

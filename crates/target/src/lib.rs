@@ -3,16 +3,24 @@
 //! A connector is data (connectors/*.yaml). It says how a document is written and looked up, and which answers mean
 //! applied, not applied, or unknown. Nothing in this crate knows a particular system.
 
+mod call;
 mod classify;
 mod client;
-mod definition;
+mod compile;
+pub mod definition;
 mod endpoint;
+mod finder;
+mod operation;
 mod path;
+mod posting;
+mod references;
+mod template;
 
 pub use crate::{
     client::{Client, ClientOptions},
     definition::{Connector, DefinitionError},
-    endpoint::{ClassChoice, Endpoint, EndpointError, Posting},
+    endpoint::{Account, ClassChoice, Endpoint, EndpointError},
+    posting::{Posting, Standing},
 };
 
 #[cfg(test)]

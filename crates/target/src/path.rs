@@ -1,4 +1,6 @@
-//! Paths into JSON: `$.error.code`, `$.items[0].id`.
+//! Paths into JSON: `$.error.code`, `$.items[0].id`, `$['o:errorDetails'][0]`.
+
+use std::fmt;
 
 use serde_json::Value;
 
@@ -7,13 +9,22 @@ use serde_json::Value;
 pub(crate) struct JsonPath(String);
 
 impl JsonPath {
+    /// The path to the whole.
+    pub(crate) fn root() -> Self {
+        Self(String::new())
+    }
+
     /// Reads a path. Only names and indexes exist.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix('$')?;
-        let pointer = rest.replace('[', ".").replace(']', "").replace('.', "/");
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | ':');
-        let valid = pointer.is_empty() || (pointer.starts_with('/') && pointer.chars().all(plain));
-        valid.then_some(Self(pointer))
+        let mut rest = text.strip_prefix('$')?;
+        let mut pointer = String::new();
+        while !rest.is_empty() {
+            let (name, after) = segment(rest)?;
+            pointer.push('/');
+            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            rest = after;
+        }
+        Some(Self(pointer))
     }
 
     /// The value at the path.
@@ -31,6 +42,30 @@ impl JsonPath {
     }
 }
 
+/// As a JSON Pointer.
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first name or index of what follows the `$`, and what comes after it.
+fn segment(rest: &str) -> Option<(&str, &str)> {
+    if let Some(quoted) = rest.strip_prefix("['") {
+        let (name, after) = quoted.split_once("']")?;
+        return (!name.is_empty()).then_some((name, after));
+    }
+    if let Some(index) = rest.strip_prefix('[') {
+        let (index, after) = index.split_once(']')?;
+        return index.parse::<u32>().is_ok().then_some((index, after));
+    }
+    let name = rest.strip_prefix('.')?;
+    let end = name.find(['.', '[']).unwrap_or(name.len());
+    let (name, after) = name.split_at(end);
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | '@');
+    (!name.is_empty() && name.chars().all(plain)).then_some((name, after))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -39,12 +74,15 @@ mod tests {
 
     #[test]
     fn reads_names_and_indexes() {
-        let value = json!({"a": [{"b": "x"}], "n": 7});
+        let value = json!({"a": [{"b": "x"}], "n": 7, "o:details": [{"a/b": "y"}]});
         let text = |path: &str| JsonPath::parse(path).and_then(|p| p.text(&value));
         assert_eq!(text("$.a[0].b").as_deref(), Some("x"));
         assert_eq!(text("$.n").as_deref(), Some("7"));
+        assert_eq!(text("$['o:details'][0]['a/b']").as_deref(), Some("y"));
+        assert_eq!(text("$.o:details[0]['a/b']").as_deref(), Some("y"));
         assert_eq!(text("$.a[1].b"), None);
-        assert_eq!(JsonPath::parse("a.b"), None);
-        assert_eq!(JsonPath::parse("$.a[*]"), None);
+        for wrong in ["a.b", "$.a[*]", "$a", "$.", "$..a", "$['a", "$[x]", "$.a b"] {
+            assert_eq!(JsonPath::parse(wrong), None, "{wrong}");
+        }
     }
 }

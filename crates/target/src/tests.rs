@@ -2,23 +2,45 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use delivery::{Answer, Class, ErrorClass, OnExisting, OnUnknown, ReadBack, Scope};
 use event::{EventId, ObjectKind, PostingKey, RouteId};
 use http::HeaderMap;
 use sandbox::{Change, Handle, Idempotency, Sandbox};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{ClassChoice, Client, ClientOptions, Connector, Endpoint, EndpointError, Posting};
+use crate::{
+    Account, ClassChoice, Client, ClientOptions, Connector, Endpoint, EndpointError, Posting, call::Wire,
+    template::Scope as Names,
+};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 
+static NO_VALUES: BTreeMap<String, String> = BTreeMap::new();
+
+fn account(base: &str, class: Option<ClassChoice>) -> Account<'_> {
+    Account {
+        base_url: Some(base),
+        class,
+        on_unknown: OnUnknown::Park,
+        token: Some("s3cret"),
+        values: &NO_VALUES,
+    }
+}
+
 fn endpoint(base: &str, class: ClassChoice) -> Endpoint {
     let connector = Connector::embedded("sandbox").unwrap();
-    Endpoint::new(&connector, ObjectKind::Payment, base, Some(class), OnUnknown::Park, Some("s3cret"))
-        .unwrap()
+    Endpoint::new(&connector, "payment", &account(base, Some(class))).unwrap()
+}
+
+/// What goes over the wire for the write of a posting.
+fn wire(endpoint: &Endpoint, posting: &Posting) -> Wire {
+    let names = Names::of(posting, &Value::Null, &endpoint.captured);
+    let headers = endpoint.headers(&names, true);
+    endpoint.write.wire(&names, posting.uri.as_ref(), &headers, &posting.payload).unwrap()
 }
 
 fn posting(endpoint: &Endpoint, event: u128, body: &str) -> Posting {
@@ -47,8 +69,7 @@ fn the_embedded_connector_writes_every_object_in_every_class() {
     let connector = Connector::embedded("sandbox").unwrap();
     for object in ObjectKind::ALL {
         for class in [ClassChoice::Keyed, ClassChoice::Upsert, ClassChoice::Neither] {
-            let made =
-                Endpoint::new(&connector, object, "http://erp.example", Some(class), OnUnknown::Park, None);
+            let made = Endpoint::new(&connector, object.name(), &account("http://erp.example", Some(class)));
             assert!(made.is_ok(), "{object} {class:?}: {made:?}");
         }
     }
@@ -60,10 +81,11 @@ fn the_embedded_connector_writes_every_object_in_every_class() {
 fn what_does_not_fit_is_said_by_name() {
     let connector = Connector::embedded("sandbox").unwrap();
     for base in ["", "erp.example", "ftp://erp.example", "http://"] {
-        let made = Endpoint::new(&connector, ObjectKind::Order, base, None, OnUnknown::Park, None);
+        let made = Endpoint::new(&connector, "order", &account(base, None));
         assert!(made.is_err(), "{base}");
     }
-    let token = Endpoint::new(&connector, ObjectKind::Order, "http://x", None, OnUnknown::Park, Some("a\nb"));
+    let token = Account { token: Some("a\nb"), ..account("http://x", None) };
+    let token = Endpoint::new(&connector, "order", &token);
     assert!(matches!(token, Err(EndpointError::Connection { .. })));
     let unknown = Connector::embedded("sandbux").unwrap_err();
     assert!(unknown.to_string().contains("sandbox"), "{unknown}");
@@ -75,7 +97,7 @@ fn what_does_not_fit_is_said_by_name() {
 fn a_posting_is_the_same_bytes_every_time() {
     let endpoint = endpoint("http://erp.example/acme", ClassChoice::Keyed);
     let one = posting(&endpoint, 1, BODY);
-    let (method, uri, headers, body) = endpoint.request(&one);
+    let Wire { method, uri, headers, body } = wire(&endpoint, &one);
     assert_eq!(
         (method.as_str(), uri.path()),
         ("PUT", "/acme/api/v1/payments/by-external-id/PAY%201%2F%C3%A4")
@@ -84,7 +106,8 @@ fn a_posting_is_the_same_bytes_every_time() {
     assert_eq!(headers["x-counterfoil-event-id"], Uuid::from_u128(1).to_string());
     assert!(headers["authorization"].is_sensitive());
     assert_eq!(body, BODY);
-    assert_eq!(endpoint.request(&one), endpoint.request(&one.clone()));
+    let again = wire(&endpoint, &one.clone());
+    assert_eq!((again.uri, again.headers, again.body), (uri, headers, body));
     // Golden, by another SHA-256: what an Intent recorded must be comparable for ever.
     assert_eq!(one.hash(&endpoint), 0xe98b84ba8e6bef93);
     let other = posting(&endpoint, 1, r#"{"id":"PAY 1/ä"}"#);
@@ -97,7 +120,7 @@ fn only_class_keyed_sends_a_key() {
         [(ClassChoice::Keyed, true), (ClassChoice::Upsert, false), (ClassChoice::Neither, false)]
     {
         let endpoint = endpoint("http://erp.example", class);
-        let (_, _, headers, _) = endpoint.request(&posting(&endpoint, 1, BODY));
+        let headers = wire(&endpoint, &posting(&endpoint, 1, BODY)).headers;
         assert_eq!(headers.contains_key("idempotency-key"), sends, "{class:?}");
     }
 }
@@ -131,12 +154,13 @@ fn every_answer_of_the_sandbox_has_its_meaning() {
     ];
     for (status, code, class, meaning) in cases {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
-        let (seen, reason) = match endpoint.answered(status, &HeaderMap::new(), body.as_bytes()) {
+        let (seen, reason) = match endpoint.meaning(status, &HeaderMap::new(), body.as_bytes()) {
             Answer::Applied { .. } => panic!("{status} {code}"),
             Answer::Refused(reason) => ("refused", reason),
             Answer::Again { reason, scope: Scope::Lane, .. } => ("again lane", reason),
             Answer::Again { reason, scope: Scope::Connection, .. } => ("again connection", reason),
             Answer::Unknown(reason) => ("unknown", reason),
+            Answer::Unfinished { .. } | Answer::Stuck(_) => panic!("{status} {code}"),
         };
         assert_eq!((seen, reason.class), (meaning, class), "{status} {code}");
         assert_eq!(reason.status, Some(status));
@@ -151,9 +175,9 @@ fn refused_credentials_hold_the_connection_without_a_rule() {
     let without: Vec<&str> = rules.filter(|line| !line.contains("class: auth_")).collect();
     let connector = Connector::parse("sandbox", &without.join("\n")).unwrap();
     let base = "http://erp.example";
-    let endpoint = Endpoint::new(&connector, ObjectKind::Payment, base, None, OnUnknown::Park, None).unwrap();
+    let endpoint = Endpoint::new(&connector, "payment", &account(base, None)).unwrap();
     for (status, class) in [(401, ErrorClass::AuthExpired), (403, ErrorClass::AuthDenied)] {
-        match endpoint.answered(status, &HeaderMap::new(), b"no") {
+        match endpoint.meaning(status, &HeaderMap::new(), b"no") {
             Answer::Again { reason, scope: Scope::Connection, .. } => {
                 assert_eq!((reason.class, &*reason.code), (class, "SNK-0006"));
             }
@@ -168,7 +192,7 @@ fn retry_after_is_read_and_capped_and_messages_are_shortened() {
     let wait = |value: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", value.parse().unwrap());
-        match endpoint.answered(429, &headers, b"{}") {
+        match endpoint.meaning(429, &headers, b"{}") {
             Answer::Again { after_ms, .. } => after_ms,
             other => panic!("{other:?}"),
         }
@@ -180,9 +204,7 @@ fn retry_after_is_read_and_capped_and_messages_are_shortened() {
         assert_eq!(wait(odd), None, "{odd}");
     }
     let long = "ä".repeat(5_000);
-    let Answer::Refused(reason) = endpoint.answered(400, &HeaderMap::new(), long.as_bytes()) else {
-        panic!()
-    };
+    let Answer::Refused(reason) = endpoint.meaning(400, &HeaderMap::new(), long.as_bytes()) else { panic!() };
     assert_eq!(reason.message.chars().count(), 501);
 }
 
@@ -191,14 +213,15 @@ async fn a_posting_is_applied_and_found_again() {
     let (sandbox, _handle, base) = erp(Idempotency::Upsert).await;
     let (endpoint, client) = (endpoint(&base, ClassChoice::Upsert), client());
     let one = posting(&endpoint, 1, BODY);
-    assert_eq!(client.read_back(&endpoint, &one, TIMEOUT).await, ReadBack::Absent);
-    let Answer::Applied { document: Some(document) } = client.send(&endpoint, &one, TIMEOUT).await else {
+    assert_eq!(client.read_back(&endpoint, &one, TIMEOUT).await.0, ReadBack::Absent);
+    let Answer::Applied { document: Some(document) } = client.send(&endpoint, &one, (1, None), TIMEOUT).await
+    else {
         panic!()
     };
-    let found = client.read_back(&endpoint, &one, TIMEOUT).await;
+    let found = client.read_back(&endpoint, &one, TIMEOUT).await.0;
     assert_eq!(found, ReadBack::Matches { document: Some(document.clone()) });
     let changed = posting(&endpoint, 2, r#"{"id":"PAY 1/ä","amount":{"amount":"2.00","currency":"EUR"}}"#);
-    let found = client.read_back(&endpoint, &changed, TIMEOUT).await;
+    let found = client.read_back(&endpoint, &changed, TIMEOUT).await.0;
     assert_eq!(found, ReadBack::Differs { document: Some(document) });
     assert_eq!(sandbox.summary().totals.effects, 1);
 }
@@ -208,10 +231,10 @@ async fn two_documents_of_one_reference_are_seen_as_several() {
     let (_sandbox, _handle, base) = erp(Idempotency::Neither).await;
     let (endpoint, client) = (endpoint(&base, ClassChoice::Neither), client());
     for event in [1, 2] {
-        let applied = client.send(&endpoint, &posting(&endpoint, event, BODY), TIMEOUT).await;
+        let applied = client.send(&endpoint, &posting(&endpoint, event, BODY), (1, None), TIMEOUT).await;
         assert!(matches!(applied, Answer::Applied { .. }), "{applied:?}");
     }
-    assert_eq!(client.read_back(&endpoint, &posting(&endpoint, 1, BODY), TIMEOUT).await, ReadBack::Several);
+    assert_eq!(client.read_back(&endpoint, &posting(&endpoint, 1, BODY), TIMEOUT).await.0, ReadBack::Several);
 }
 
 #[tokio::test]
@@ -219,9 +242,9 @@ async fn a_key_makes_a_repeat_harmless() {
     let (sandbox, _handle, base) = erp(Idempotency::Key).await;
     let (endpoint, client) = (endpoint(&base, ClassChoice::Keyed), client());
     let one = posting(&endpoint, 1, BODY);
-    let first = client.send(&endpoint, &one, TIMEOUT).await;
+    let first = client.send(&endpoint, &one, (1, None), TIMEOUT).await;
     assert!(matches!(first, Answer::Applied { document: Some(_) }), "{first:?}");
-    assert_eq!(client.send(&endpoint, &one, TIMEOUT).await, first);
+    assert_eq!(client.send(&endpoint, &one, (1, None), TIMEOUT).await, first);
     assert_eq!(sandbox.summary().totals.effects, 1);
 }
 
@@ -231,20 +254,20 @@ async fn not_sent_is_told_from_not_answered() {
     let client = client();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = endpoint(&format!("http://{free}"), ClassChoice::Keyed);
-    let answer = client.send(&nobody, &posting(&nobody, 1, BODY), TIMEOUT).await;
+    let answer = client.send(&nobody, &posting(&nobody, 1, BODY), (1, None), TIMEOUT).await;
     assert!(matches!(answer, Answer::Again { scope: Scope::Connection, .. }), "{answer:?}");
 
     let (sandbox, _handle, base) = erp(Idempotency::Upsert).await;
     let there = endpoint(&base, ClassChoice::Upsert);
     sandbox.configure("acme", Change { drop_answer_next: Some(1), ..Change::default() }).unwrap();
-    let answer = client.send(&there, &posting(&there, 1, BODY), TIMEOUT).await;
+    let answer = client.send(&there, &posting(&there, 1, BODY), (1, None), TIMEOUT).await;
     assert!(matches!(&answer, Answer::Unknown(reason) if &*reason.code == "SNK-0005"), "{answer:?}");
     assert_eq!(sandbox.summary().totals.effects, 1, "it was applied");
 
     sandbox.configure("acme", Change { latency_ms: Some(2_000), ..Change::default() }).unwrap();
-    let answer = client.send(&there, &posting(&there, 2, BODY), TIMEOUT).await;
+    let answer = client.send(&there, &posting(&there, 2, BODY), (1, None), TIMEOUT).await;
     assert!(matches!(&answer, Answer::Unknown(reason) if reason.message.contains("500 ms")), "{answer:?}");
-    let look = client.read_back(&there, &posting(&there, 2, BODY), TIMEOUT).await;
+    let look = client.read_back(&there, &posting(&there, 2, BODY), TIMEOUT).await.0;
     assert!(matches!(look, ReadBack::Failed(Answer::Unknown(_))), "{look:?}");
 }
 
@@ -268,7 +291,8 @@ async fn an_endless_answer_and_a_redirect_are_not_followed() {
     });
     let endpoint = endpoint(&format!("http://{address}"), ClassChoice::Upsert);
     for what in ["endless", "redirect"] {
-        let answer = client().send(&endpoint, &posting(&endpoint, 1, BODY), Duration::from_secs(5)).await;
+        let answer =
+            client().send(&endpoint, &posting(&endpoint, 1, BODY), (1, None), Duration::from_secs(5)).await;
         assert!(matches!(answer, Answer::Unknown(_)), "{what}: {answer:?}");
     }
 }
@@ -279,7 +303,7 @@ fn a_lag_and_what_to_do_with_another_document_are_read_and_checked() {
     let with = |from: &str, to: &str| {
         let connector = Connector::parse("sandbox", &yaml.replace(from, to)).unwrap();
         let base = "http://erp.example";
-        Endpoint::new(&connector, ObjectKind::Payment, base, Some(ClassChoice::Upsert), OnUnknown::Park, None)
+        Endpoint::new(&connector, "payment", &account(base, Some(ClassChoice::Upsert)))
     };
     let strong = with("", "").unwrap();
     assert_eq!((strong.lag_ms(), strong.on_existing()), (0, OnExisting::Overwrite));

@@ -103,10 +103,10 @@ fn job(
 ) -> Result<Job, Poison> {
     let envelope = &source.envelope;
     let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
-    let posting =
-        way.endpoint.posting(key, &envelope.entity, envelope.source_version, body.clone()).map_err(
-            |error| Poison { code: "SNK-0014", message: format!("no address can be made of it: {error}") },
-        )?;
+    let posting = way
+        .endpoint
+        .posting(key, &envelope.entity, envelope.source_version, body.clone())
+        .map_err(|message| Poison { code: "SNK-0014", message })?;
     let new = NewPosting {
         key,
         entity,
@@ -116,6 +116,7 @@ fn job(
         request_hash: posting.hash(&way.endpoint),
         lag_ms: way.endpoint.lag_ms(),
         on_existing: way.endpoint.on_existing(),
+        alone: way.endpoint.needs_own_intent(),
         conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         accepted_at: envelope.received_at / 1_000,

@@ -17,7 +17,7 @@ use delivery::{Action, Core, Ticket};
 use kafka::{AssignmentId, Member};
 use ledger::Ledger;
 use service_kit::Check;
-use target::Client;
+use target::{Client, Standing};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
@@ -106,6 +106,8 @@ pub(crate) struct Parts {
 struct Active {
     job: Job,
     settlement: Option<Settlement>,
+    /// What the last look has found of it at the target.
+    standing: Option<Arc<Standing>>,
 }
 
 /// The loop's state.
@@ -210,7 +212,12 @@ impl Engine {
             Message::Ledger(written) => self.written(written),
             Message::Journal(journaled) => self.journaled(journaled),
             Message::Answered(ticket, answer) => self.inform(delivery::Input::Answered(ticket, answer)),
-            Message::ReadBack(ticket, seen) => self.inform(delivery::Input::ReadBack(ticket, seen)),
+            Message::ReadBack(ticket, seen, standing) => {
+                if let Some(active) = self.active.get_mut(&ticket) {
+                    active.standing = standing.map(Arc::new);
+                }
+                self.inform(delivery::Input::ReadBack(ticket, seen));
+            }
             Message::Schema(id, result) => self.schema(id, result),
             Message::Restored(id, result) => self.restored(id, result),
             Message::Reread(read) => self.reread(read),

@@ -6,6 +6,7 @@ use contract::{RegistryError, WriterSchema};
 use delivery::{Answer, ReadBack, Ticket};
 use kafka::{AssignmentId, GroupEvent, Journaled};
 use ledger::Written;
+use target::Standing;
 
 use crate::reread::{Gone, Reread};
 
@@ -21,7 +22,7 @@ pub(crate) enum Message {
     /// A target answered a posting.
     Answered(Ticket, Answer),
     /// A target answered a look-up.
-    ReadBack(Ticket, ReadBack),
+    ReadBack(Ticket, ReadBack, Option<Standing>),
     /// The registry answered.
     Schema(u32, Result<Arc<WriterSchema>, RegistryError>),
     /// What was left in the log was read again.

@@ -6,8 +6,11 @@ use ahash::{AHashMap, AHashSet};
 use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
-use target::{ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
+use target::{Account, ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
 use tenancy::{Connection, CostBucket, Limits, PerTime, Posts, Route, TargetClass, Tenant, TenantSet};
+
+/// What a connection gives its connector.
+static NO_VALUES: BTreeMap<String, String> = BTreeMap::new();
 
 /// Why the configuration cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +178,8 @@ impl Plan {
             let routes: BTreeMap<&str, &Way> = ways.values().flatten().map(|w| (&*w.name, &**w)).collect();
             for way in routes.values() {
                 let limits = self.connections.get(way.connection.0 as usize).map(|target| target.limits);
-                let shared = limits.is_some_and(|l| intents.is_shared(way.endpoint.class(), l.timeout_ms, 0));
+                let shared = !way.endpoint.needs_own_intent()
+                    && limits.is_some_and(|l| intents.is_shared(way.endpoint.class(), l.timeout_ms, 0));
                 let class = way.endpoint.class();
                 let intents = if shared { "shared" } else { "each" };
                 tracing::info!(%tenant, route = %way.name, ?class, intents, "route");
@@ -216,27 +220,26 @@ impl Plan {
         connectors: &mut Connectors<'_>,
     ) -> Result<(), PlanError> {
         let target = &route.connection;
-        let base_url = target.base_url.as_deref().ok_or_else(|| PlanError::NoTarget {
-            tenant: tenant.id.clone(),
-            route: route.name.clone(),
-            connection: target.name.clone(),
-        })?;
         let connector = connectors.get(&target.connector)?;
-        let ways = self.ways.entry(tenant.id.clone()).or_default();
-        for event_type in &route.on {
-            let object = route.object.as_deref().and_then(|o| o.parse().ok()).unwrap_or(event_type.object());
-            let endpoint = Endpoint::new(
-                &connector,
-                object,
-                base_url,
-                target.class.map(class),
-                on_unknown(route.on_unknown),
-                target.token.as_ref().map(|t| t.expose_secret()),
-            )
-            .map_err(|source| PlanError::Route {
+        if target.base_url.is_none() && connector.base_url.is_none() {
+            return Err(PlanError::NoTarget {
                 tenant: tenant.id.clone(),
                 route: route.name.clone(),
-                source,
+                connection: target.name.clone(),
+            });
+        }
+        let ways = self.ways.entry(tenant.id.clone()).or_default();
+        for event_type in &route.on {
+            let object = route.object.as_deref().unwrap_or(event_type.object().name());
+            let account = Account {
+                base_url: target.base_url.as_deref(),
+                class: target.class.map(class),
+                on_unknown: on_unknown(route.on_unknown),
+                token: target.token.as_ref().map(|t| t.expose_secret()),
+                values: &NO_VALUES,
+            };
+            let endpoint = Endpoint::new(&connector, object, &account).map_err(|source| {
+                PlanError::Route { tenant: tenant.id.clone(), route: route.name.clone(), source }
             })?;
             if let Some(known) = self.connections.get_mut(connection.0 as usize)
                 && !known.objects.contains(&event_type.object())

@@ -22,6 +22,15 @@ impl Core {
             Answer::Applied { document } => self.settle(ticket, Status::Committed, document, now),
             Answer::Refused(reason) => self.refused(ticket, reason, now),
             Answer::Again { reason, after_ms, scope } => self.again(ticket, reason, after_ms, scope, now),
+            Answer::Stuck(reason) => {
+                if let Some(posting) = self.posting(ticket) {
+                    posting.reason = Some(reason);
+                }
+                self.settle(ticket, Status::InDoubt, None, now);
+            }
+            Answer::Unfinished { reason, after_ms, scope } => {
+                self.unfinished(ticket, reason, (after_ms, scope), now);
+            }
             Answer::Unknown(reason) => {
                 let applied = self.connections.get(&id).map_or(0, |c| c.applied);
                 if let Some(posting) = self.posting(ticket) {
@@ -40,7 +49,8 @@ impl Core {
     fn note_health(&mut self, id: ConnectionId, ticket: Ticket, answer: &Answer, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match answer {
-            Answer::Again { scope: Scope::Connection, .. } => connection.silences = 0, // `block` counts it
+            Answer::Again { scope: Scope::Connection, .. }
+            | Answer::Unfinished { scope: Scope::Connection, .. } => connection.silences = 0, // `block` counts it
             Answer::Unknown(_) => {
                 connection.refusals = 0;
                 connection.silences += 1;
@@ -109,6 +119,24 @@ impl Core {
         let (id, event) = (posting.new.connection, posting.new.key.event);
         posting.reason = Some(reason);
         posting.step = if posting.unknown { Step::Resolve } else { Step::Send };
+        if scope == Scope::Connection {
+            self.block(id, event, after_ms, now);
+        }
+        self.back_off(ticket, after_ms, now);
+    }
+
+    /// A part is applied: it is unknown which until somebody has looked, but nothing of it is under way any more.
+    fn unfinished(&mut self, ticket: Ticket, reason: Reason, wait: (Option<u64>, Scope), now: Now) {
+        let (after_ms, scope) = wait;
+        let Some(posting) = self.posting(ticket) else { return };
+        let (id, event) = (posting.new.connection, posting.new.key.event);
+        let applied = self.connections.get(&id).map_or(0, |c| c.applied);
+        let Some(posting) = self.posting(ticket) else { return };
+        posting.unknown = true;
+        posting.step = Step::Resolve;
+        posting.look_after = now.mono + posting.new.lag_ms;
+        posting.failed(&reason, applied);
+        posting.reason = Some(reason);
         if scope == Scope::Connection {
             self.block(id, event, after_ms, now);
         }
@@ -198,6 +226,9 @@ impl Core {
         let stuck = posting.is_stuck(applied);
         match seen {
             ReadBack::Matches { document } => self.commit(ticket, document, ResolvedBy::ReadBack, now),
+            ReadBack::Unfinished { .. } if posting.is_stale() => {
+                self.settle(ticket, Status::InDoubt, None, now);
+            }
             ReadBack::Absent | ReadBack::Differs { .. } if posting.is_stale() => {
                 self.settle(ticket, Status::Superseded, None, now);
             }
@@ -209,19 +240,23 @@ impl Core {
                 self.settle(ticket, Status::InDoubt, None, now);
             }
             // It would be told the same again, for ever: a person has to see why.
-            ReadBack::Absent | ReadBack::Differs { .. } if stuck => {
+            ReadBack::Absent | ReadBack::Differs { .. } | ReadBack::Unfinished { .. } if stuck => {
                 self.settle(ticket, Status::InDoubt, None, now);
             }
             // Nothing newer of ours was sent (lane order), so what stands there is older: ours was not applied.
-            ReadBack::Absent | ReadBack::Differs { .. } => {
+            // Of what is unfinished the caller knows where to go on.
+            ReadBack::Absent | ReadBack::Differs { .. } | ReadBack::Unfinished { .. } => {
                 posting.unknown = false;
+                posting.begun = matches!(seen, ReadBack::Unfinished { .. });
                 self.stage(ticket, now);
             }
             ReadBack::Failed(answer) => {
                 posting.step = Step::ReadBack;
                 let event = posting.new.key.event;
                 let (after_ms, scope) = match answer {
-                    Answer::Again { after_ms, scope, .. } => (after_ms, scope),
+                    Answer::Again { after_ms, scope, .. } | Answer::Unfinished { after_ms, scope, .. } => {
+                        (after_ms, scope)
+                    }
                     _ => (None, Scope::Lane),
                 };
                 if scope == Scope::Connection {

@@ -168,7 +168,7 @@ impl Core {
             return;
         };
         if posting.new.conflate
-            && !posting.unknown
+            && !(posting.unknown || posting.begun)
             && let Some(version) = self.newer_behind(ticket)
         {
             return self.replace(id, ticket, version, now);
@@ -188,6 +188,7 @@ impl Core {
         let age_ms = (now.wall - posting.new.accepted_at).max(0) as u64;
         posting.shared = !self.ledger_fails
             && !posting.retried
+            && !posting.new.alone
             && self.options.intents.is_shared(posting.new.class, timeout, age_ms);
         if posting.shared {
             return self.share(id, ticket);

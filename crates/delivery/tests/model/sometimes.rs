@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
-const REQUIRED: [&str; 27] = [
+const REQUIRED: [&str; 28] = [
     "crash after the effect and before the outcome",
     "crash with a durable write not yet reported",
     "duplicate stopped by the ledger",
@@ -18,6 +18,7 @@ const REQUIRED: [&str; 27] = [
     "read back: matches",
     "read back: absent",
     "read back: differs",
+    "read back: unfinished",
     "read back: several",
     "read back: failed",
     "parked",

@@ -1,6 +1,9 @@
 //! The targets: they count their effects and cry out when one should not have been.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use delivery::{Answer, Class, ErrorClass, OnUnknown, ReadBack, Reason, Scope};
 
@@ -25,6 +28,8 @@ pub enum Mood {
     /// For so many milliseconds.
     Throttles(u64),
     Locked,
+    /// Class U: written, but the step that follows is turned away. Fine for the other classes.
+    Halfway,
 }
 
 impl Mood {
@@ -34,7 +39,8 @@ impl Mood {
             d if d % 4 == 0 => Self::FailsAfterwards,
             d if d % 4 == 1 => Self::Refuses,
             d if d % 8 == 2 => Self::Throttles(1_500),
-            d if d % 8 == 6 => Self::Throttles(150),
+            d if d % 16 == 6 => Self::Throttles(150),
+            d if d % 16 == 14 => Self::Halfway,
             _ => Self::Locked,
         }
     }
@@ -46,6 +52,8 @@ pub struct Targets {
     effects: BTreeMap<(usize, usize), Vec<(i64, usize)>>,
     /// Class K: what each key was first answered, and when.
     keys: BTreeMap<(usize, usize), (u64, Answer)>,
+    /// Class U: documents that still lack their step, by route and event.
+    halfway: BTreeSet<(usize, usize)>,
 }
 
 impl Targets {
@@ -55,11 +63,16 @@ impl Targets {
         on_route.flat_map(|(_, effects)| effects).filter(|(_, e)| *e == event).count()
     }
 
+    /// Whether an event's document still lacks its step.
+    pub fn is_halfway(&self, event: usize, route: usize) -> bool {
+        self.halfway.contains(&(route, event))
+    }
+
     pub fn process(&mut self, request: Request, mood: Mood, now: u64, seen: &mut Sometimes) -> Answer {
         match mood {
             Mood::Throttles(ms) => return again(ErrorClass::Throttled, Some(ms), Scope::Connection),
             Mood::Locked => return again(ErrorClass::LockContention, None, Scope::Lane),
-            Mood::Fine | Mood::FailsAfterwards | Mood::Refuses => {}
+            Mood::Fine | Mood::FailsAfterwards | Mood::Refuses | Mood::Halfway => {}
         }
         let key = (request.route, request.event);
         if let Class::Keyed { window_ms, .. } = ROUTES[request.route]
@@ -69,6 +82,9 @@ impl Targets {
             seen.hit("duplicate stopped by the target's key");
             return answer.clone();
         }
+        if mood == Mood::Refuses && self.halfway.contains(&key) {
+            return Answer::Stuck(reason(ErrorClass::Validation));
+        }
         let answer = if mood == Mood::Refuses {
             Answer::Refused(reason(ErrorClass::Validation))
         } else {
@@ -76,6 +92,17 @@ impl Targets {
             Answer::Applied { document: None }
         };
         self.keys.insert(key, (now, answer.clone()));
+        if ROUTES[request.route] == Class::Upsert {
+            match mood {
+                Mood::Halfway => {
+                    self.halfway.insert(key);
+                    let reason = reason(ErrorClass::LockContention);
+                    return Answer::Unfinished { reason, after_ms: None, scope: Scope::Lane };
+                }
+                Mood::Refuses => {}
+                _ => drop(self.halfway.remove(&key)),
+            }
+        }
         match mood {
             Mood::FailsAfterwards => Answer::Unknown(reason(ErrorClass::Transient)),
             _ => answer,
@@ -111,7 +138,7 @@ impl Targets {
                 return ReadBack::Failed(again(ErrorClass::Throttled, Some(ms), Scope::Connection));
             }
             Mood::Locked => return ReadBack::Several,
-            Mood::Fine | Mood::Refuses => {}
+            Mood::Fine | Mood::Refuses | Mood::Halfway => {}
         }
         let effects = self.effects.get(&(request.route, request.entity)).map_or(&[][..], |e| e);
         let ours = match ROUTES[request.route] {
@@ -119,6 +146,9 @@ impl Targets {
             _ => effects.iter().any(|(_, event)| *event == request.event),
         };
         match (ours, ROUTES[request.route]) {
+            (true, _) if self.is_halfway(request.event, request.route) => {
+                ReadBack::Unfinished { document: None }
+            }
             (true, _) => ReadBack::Matches { document: None },
             (false, Class::Upsert) if !effects.is_empty() => ReadBack::Differs { document: None },
             (false, _) => ReadBack::Absent,

@@ -405,6 +405,7 @@ fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
             delivery::Class::Keyed { .. } => OnExisting::Verify,
             _ => OnExisting::Overwrite,
         },
+        alone: false,
         conflate: limited,
         lock: limited.then_some(request.entity as u64 % 2),
         accepted_at,

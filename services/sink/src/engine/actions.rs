@@ -101,10 +101,13 @@ impl Engine {
         let kind = if attempt == 1 { "first" } else { "repeat" };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        let standing = active.standing.clone();
         let (client, report) = (self.parts.client.clone(), self.outbound.clone());
         tokio::spawn(async move {
             let answer = match time_left(deadline) {
-                Some(timeout) => client.send(&way.endpoint, &posting, timeout).await,
+                Some(timeout) => {
+                    client.send(&way.endpoint, &posting, (attempt, standing.as_deref()), timeout).await
+                }
                 None => overslept(),
             };
             report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
@@ -118,11 +121,11 @@ impl Engine {
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let (client, report) = (self.parts.client.clone(), self.outbound.clone());
         tokio::spawn(async move {
-            let seen = match time_left(deadline) {
+            let (seen, standing) = match time_left(deadline) {
                 Some(timeout) => client.read_back(&way.endpoint, &posting, timeout).await,
-                None => ReadBack::Failed(overslept()),
+                None => (ReadBack::Failed(overslept()), None),
             };
-            report.send(Message::ReadBack(ticket, seen)).ok();
+            report.send(Message::ReadBack(ticket, seen, standing)).ok();
         });
     }
 

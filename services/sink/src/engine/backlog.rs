@@ -81,7 +81,7 @@ impl Engine {
     pub(super) fn activate(&mut self, tickets: &mut Vec<Option<delivery::Ticket>>, jobs: Vec<Job>) {
         for (ticket, job) in tickets.drain(..).zip(jobs) {
             if let Some(ticket) = ticket {
-                self.active.insert(ticket, Active { job, settlement: None });
+                self.active.insert(ticket, Active { job, settlement: None, standing: None });
             }
         }
     }

@@ -135,6 +135,7 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
             Class::Keyed { .. } => OnExisting::Verify,
             _ => OnExisting::Overwrite,
         },
+        alone: false,
         conflate: false,
         lock: None,
         accepted_at: 1_000_000,

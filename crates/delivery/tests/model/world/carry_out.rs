@@ -171,7 +171,11 @@ impl World {
         assert!(owner, "OWN-1: an outcome of {request:?} is written without a lease");
         let effects = self.targets.effects(request.event, request.route);
         match outcome.status {
-            Status::Committed => assert!(effects >= 1, "EFF-1: {request:?} is Committed without an effect"),
+            Status::Committed => {
+                assert!(effects >= 1, "EFF-1: {request:?} is Committed without an effect");
+                let halfway = self.targets.is_halfway(request.event, request.route);
+                assert!(!halfway, "EFF-1: {request:?} is Committed while a step is missing");
+            }
             Status::Rejected => {
                 assert_eq!(effects, 0, "EFF-1: {request:?} is Rejected and has an effect");
                 self.seen.hit("rejected");

@@ -133,6 +133,7 @@ impl World {
                 self.seen.hit(match seen {
                     ReadBack::Matches { .. } => "read back: matches",
                     ReadBack::Differs { .. } => "read back: differs",
+                    ReadBack::Unfinished { .. } => "read back: unfinished",
                     ReadBack::Absent => "read back: absent",
                     ReadBack::Several => "read back: several",
                     ReadBack::Failed(_) => "read back: failed",

@@ -1,0 +1,286 @@
+//! From a definition and a connection to an endpoint: every value is checked here, before anything is sent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use delivery::{Class, OnExisting};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    Account, ClassChoice, EndpointError,
+    call::Call,
+    definition::{
+        self, Auth, Connector, Consistency, DefinitionError, Key, KeyPlace, Lookup, Object, Operation,
+        Request, Write,
+    },
+    endpoint::{Step, is_key},
+    finder::{Check, Finder},
+    template::Name,
+};
+
+/// An operation that begins with a look, or goes on after a write, must be able to look.
+pub(crate) const OPERATION_NEEDS_LOOKUP: &str =
+    "begins with a look or has steps, so it needs a `lookup`, or the class keyed";
+/// The longest lag that is waited for.
+const MAX_LAG: Duration = Duration::from_secs(3_600);
+
+/// Compiles the parts of an endpoint.
+pub(crate) struct Compiler<'a> {
+    connector: &'a Connector,
+    account: &'a Account<'a>,
+    base: String,
+    /// `conn.<value>` → the value.
+    known: BTreeMap<String, String>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(crate) fn new(connector: &'a Connector, account: &'a Account<'a>) -> Result<Self, EndpointError> {
+        let known = known(connector, account)?;
+        let base = account.base_url.or(connector.base_url.as_deref()).unwrap_or_default();
+        let mut base = base.trim_end_matches('/').to_owned();
+        for (name, value) in &known {
+            base = base.replace(&format!("{{{{{name}}}}}"), value);
+        }
+        Ok(Self { connector, account, base, known })
+    }
+
+    /// An error of the definition.
+    pub(crate) fn wrong(&self, what: String) -> EndpointError {
+        DefinitionError::Value { name: self.connector.connector.clone(), what }.into()
+    }
+
+    fn unfit(&self, what: String) -> EndpointError {
+        EndpointError::Connection { connector: self.connector.connector.clone(), what }
+    }
+
+    /// The object and the operation that `text` names.
+    pub(crate) fn operation(&self, text: &str) -> Result<(&'a Object, &'a Operation), EndpointError> {
+        let (object, operation) = match text.split_once('.') {
+            Some((object, operation)) => (object, Some(operation)),
+            None => (text, None),
+        };
+        let found = self.connector.objects.get(object).ok_or_else(|| {
+            let known: Vec<&str> = self.connector.objects.keys().map(String::as_str).collect();
+            self.wrong(format!(
+                "it has no object `{object}`, which a route sends to it; it has {}",
+                known.join(", ")
+            ))
+        })?;
+        let Some(operation) = operation else { return Ok((found, &found.operation)) };
+        match found.operations.get(operation) {
+            Some(named) => Ok((found, named)),
+            None => {
+                let known: Vec<&str> = found.operations.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Err(self
+                    .wrong(format!("its object `{object}` has no operation `{operation}`; it has {known}")))
+            }
+        }
+    }
+
+    /// The address that `{{path}}` stands for.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(crate) fn call(&self, request: &Request, path: &str) -> Result<Call, EndpointError> {
+        self.request(request, path, true)
+    }
+
+    fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
+        let request = self.based(request);
+        Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))
+    }
+
+    /// A request whose address begins with `/` goes to the base URL.
+    fn based(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        if let Some((method, address)) = request.send.split_once(' ')
+            && address.starts_with('/')
+        {
+            request.send = format!("{method} {}{address}", self.base);
+        }
+        request
+    }
+
+    pub(crate) fn finder(&self, lookup: &Lookup, path: &str) -> Result<Finder, EndpointError> {
+        let mut lookup = lookup.clone();
+        lookup.request = self.based(&lookup.request);
+        Finder::compile(&lookup, &self.path(path), &self.known).map_err(|what| self.unfit(what))
+    }
+
+    /// How every object of the system is found.
+    pub(crate) fn finders(&self) -> Result<BTreeMap<String, Finder>, EndpointError> {
+        let lookups = self
+            .connector
+            .objects
+            .iter()
+            .filter_map(|(name, object)| Some((name, object.lookup.as_ref()?, &object.path)));
+        lookups.map(|(name, lookup, path)| Ok((name.clone(), self.finder(lookup, path)?))).collect()
+    }
+
+    /// The class of the operation on this connection, and its write.
+    pub(crate) fn class<'b>(
+        &self,
+        object: &str,
+        operation: &'b Operation,
+        account: &Account<'_>,
+        readable: bool,
+    ) -> Result<(Class, &'b Write), EndpointError> {
+        let choice = account.class.unwrap_or(self.connector.class);
+        let write = match choice {
+            ClassChoice::Upsert => operation.upsert.as_ref().or(operation.create.as_ref()),
+            ClassChoice::Keyed => operation.keyed.as_ref(),
+            ClassChoice::Neither => operation.create.as_ref(),
+        };
+        let write = write
+            .ok_or_else(|| self.wrong(format!("object `{object}` cannot be written as class {choice:?}")))?;
+        let class = match (choice, &self.connector.key) {
+            (ClassChoice::Keyed, Some(key)) => Class::Keyed { window_ms: key.window_ms, readable },
+            (ClassChoice::Keyed, None) => return Err(self.wrong("class keyed needs `key`".into())),
+            (ClassChoice::Upsert, _) if !readable => {
+                return Err(self.wrong(format!("class upsert needs a `lookup` for `{object}`")));
+            }
+            (ClassChoice::Upsert, _) => Class::Upsert,
+            (ClassChoice::Neither, _) => Class::Neither(account.on_unknown),
+        };
+        Ok((class, write))
+    }
+
+    /// What to do with a document that says something else.
+    pub(crate) fn on_existing(
+        &self,
+        object: &str,
+        operation: &Operation,
+        write: &Write,
+        class: Class,
+        finder: Option<&Finder>,
+    ) -> Result<OnExisting, EndpointError> {
+        use definition::OnExisting as Said;
+        let upserts = operation.upsert.as_ref().is_some_and(|upsert| std::ptr::eq(upsert, write));
+        let can_change = upserts || class_keyed(class) || operation.update.is_some();
+        let said = match write.on_existing {
+            Some(said) => said,
+            None if class == Class::Upsert && can_change => Said::Overwrite,
+            None => Said::Verify,
+        };
+        let needs = |what: &str| Err(self.wrong(format!("`{object}`: `on_existing: {said:?}` needs {what}")));
+        match said {
+            Said::Verify => Ok(OnExisting::Verify),
+            Said::Skip => Ok(OnExisting::Skip),
+            Said::Overwrite if !can_change => needs("an `update`"),
+            Said::Overwrite => Ok(OnExisting::Overwrite),
+            Said::PatchIfUnchanged => {
+                let conditional = match &operation.update {
+                    Some(update) => self.call(&update.request, "http://x")?.has(&|n| *n == Name::Version),
+                    None => false,
+                };
+                if !conditional || !finder.is_some_and(Finder::sees_version) {
+                    return needs("an `update` that says `{{version}}`, and a `lookup` with `version`");
+                }
+                Ok(OnExisting::Overwrite)
+            }
+        }
+    }
+
+    /// The steps after the write, and how a look tells each of them done.
+    pub(crate) fn steps(
+        &self,
+        operation: &Operation,
+        path: &str,
+        class: Class,
+    ) -> Result<(Vec<Step>, Vec<Check>), EndpointError> {
+        let mut steps = (Vec::new(), Vec::new());
+        for step in &operation.then {
+            // A step has no body unless it says so.
+            let mut call = self.request(&step.request, path, false)?;
+            if let (Some(key), Class::Keyed { .. }) = (&self.connector.key, class)
+                && key.place == KeyPlace::Query
+            {
+                call.add_key(&key.name);
+            }
+            steps.0.push(Step { name: step.name.clone(), call, ok: step.ok.clone() });
+            steps.1.push(Check::compile(&step.done).map_err(|what| self.wrong(what))?);
+        }
+        Ok(steps)
+    }
+
+    /// Whether the key really goes out with the write.
+    pub(crate) fn key(&self, key: &Key, write: &Call) -> Result<(), EndpointError> {
+        let named = !key.name.is_empty();
+        match key.place {
+            KeyPlace::Header | KeyPlace::Query if !named => {
+                Err(self.wrong("`key` needs the `name` of its header or parameter".into()))
+            }
+            KeyPlace::Body if !write.has(&is_key) => {
+                Err(self.wrong("`key` is in the body, but the request says nowhere `{{key}}`".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A lag stands with `consistency: eventual` and only there.
+    pub(crate) fn lag(&self, lookup: Option<&Lookup>) -> Result<u64, EndpointError> {
+        let wrong = |what: &str| Err(self.wrong(what.to_owned()));
+        match lookup.map(|l| (l.consistency, l.lag_ms)) {
+            None | Some((Consistency::Strong, 0)) => Ok(0),
+            Some((Consistency::Eventual, lag)) if Duration::from_millis(lag) > MAX_LAG => {
+                wrong("a `lag` of more than an hour is not waited for")
+            }
+            Some((Consistency::Eventual, lag)) if lag > 0 => Ok(lag),
+            Some((Consistency::Eventual, _)) => {
+                wrong("a lookup with `consistency: eventual` needs `lag`, for example 5s")
+            }
+            Some((Consistency::Strong, _)) => wrong("a lookup with `lag` needs `consistency: eventual`"),
+        }
+    }
+
+    pub(crate) fn header(&self, text: &str) -> Result<HeaderName, EndpointError> {
+        HeaderName::try_from(text).map_err(|_| self.wrong(format!("`{text}` is no header name")))
+    }
+
+    /// The headers of every request on the connection.
+    pub(crate) fn headers(&self) -> Result<HeaderMap, EndpointError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.connector.headers {
+            let mut text = value.clone();
+            for (known, value) in &self.known {
+                text = text.replace(&format!("{{{{{known}}}}}"), value);
+            }
+            let value = HeaderValue::try_from(text)
+                .map_err(|_| self.unfit(format!("the value of header `{name}` cannot be sent")))?;
+            headers.insert(self.header(name)?, value);
+        }
+        if let (Auth::StaticToken { header, prefix }, Some(token)) =
+            (&self.connector.auth, self.account.token)
+        {
+            let mut value = HeaderValue::try_from(format!("{prefix}{token}"))
+                .map_err(|_| self.unfit("the token has characters that no header can carry".into()))?;
+            value.set_sensitive(true);
+            headers.insert(self.header(header)?, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn class_keyed(class: Class) -> bool {
+    matches!(class, Class::Keyed { .. })
+}
+
+/// What requests call `{{conn.<value>}}`: what the connection gives, and the connector's defaults.
+fn known(connector: &Connector, account: &Account<'_>) -> Result<BTreeMap<String, String>, EndpointError> {
+    let unfit = |what: String| EndpointError::Connection { connector: connector.connector.clone(), what };
+    let mut known = BTreeMap::new();
+    for (name, field) in &connector.connection {
+        let value = account.values.get(name).or(field.default.as_ref()).ok_or_else(|| {
+            let help = if field.help.is_empty() { String::new() } else { format!(" ({})", field.help) };
+            unfit(format!("it needs `values: {{{name}: …}}`{help}"))
+        })?;
+        known.insert(format!("conn.{name}"), value.clone());
+    }
+    if let Some(odd) = account.values.keys().find(|name| !connector.connection.contains_key(*name)) {
+        let names: Vec<&str> = connector.connection.keys().map(String::as_str).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        return Err(unfit(format!("it knows no value `{odd}`; it knows {names}")));
+    }
+    Ok(known)
+}

@@ -1,0 +1,173 @@
+//! Connector definitions as they stand in connectors/*.yaml.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+mod errors;
+mod object;
+mod request;
+pub(crate) mod value;
+
+use self::value::duration_ms;
+pub use self::{errors::*, object::*, request::*};
+
+/// What is wrong with a connector definition.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// The file is not a definition; the source names line and column.
+    #[error("connector definition `{name}` cannot be read")]
+    Yaml {
+        /// The connector.
+        name: String,
+        /// What the parser said.
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
+    /// A value does not fit.
+    #[error("connector `{name}`: {what}")]
+    Value {
+        /// The connector.
+        name: String,
+        /// Which value, and what would fit.
+        what: String,
+    },
+}
+
+impl DefinitionError {
+    /// The stable code, see docs/errors.
+    pub const fn code(&self) -> &'static str {
+        "CFG-0211"
+    }
+}
+
+/// A connector: how one kind of system is written, read and understood.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connector {
+    /// Its name, as connections use it.
+    pub connector: String,
+    /// Counts the changes to the definition.
+    pub revision: u32,
+    /// Whether it was ever run against the system itself.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// What a connection to it has to say besides its secrets: `{{conn.<name>}}` stands for it.
+    #[serde(default)]
+    pub connection: BTreeMap<String, Field>,
+    /// Where the system answers, unless a connection says so itself.
+    pub base_url: Option<String>,
+    /// What the system can do, unless a connection says otherwise.
+    pub class: super::ClassChoice,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How a request proves whose it is.
+    #[serde(default)]
+    pub auth: Auth,
+    /// The idempotency key.
+    pub key: Option<Key>,
+    /// The header that carries the event id, for whoever looks into the target's log.
+    pub event_id: Option<HeaderName>,
+    /// The header that carries the source version.
+    pub source_version: Option<HeaderName>,
+    /// What answers mean.
+    pub errors: Errors,
+    /// The objects of the system.
+    pub objects: BTreeMap<String, Object>,
+}
+
+/// What a definition rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// It was run against the system.
+    Run,
+    /// It was only read in the vendor's documentation.
+    #[default]
+    Documentation,
+}
+
+/// A value that a connection gives.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// What it is, for whoever writes the connection.
+    #[serde(default)]
+    pub help: String,
+    /// What it is if the connection does not say.
+    pub default: Option<String>,
+}
+
+/// How a request proves whose it is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a fixed secret of the connection.
+    StaticToken {
+        /// The header that carries it.
+        header: String,
+        /// What stands before it.
+        #[serde(default)]
+        prefix: String,
+    },
+}
+
+/// The idempotency key of a system that honours one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Where it stands.
+    pub place: KeyPlace,
+    /// The name of the header or of the query's parameter; none for a body, where `{{key}}` stands.
+    #[serde(default)]
+    pub name: String,
+    /// How long the system remembers it, for example `24h`.
+    #[serde(deserialize_with = "duration_ms", rename = "window")]
+    pub window_ms: u64,
+}
+
+/// Where an idempotency key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPlace {
+    /// In a header.
+    Header,
+    /// In the query.
+    Query,
+    /// In the body, or wherever else the requests say `{{key}}`.
+    Body,
+}
+
+/// The name of a header.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderName {
+    /// The name.
+    pub header: String,
+}
+
+/// The definitions that are part of the program.
+const EMBEDDED: &[(&str, &str)] = &[("sandbox", include_str!("../../../../connectors/sandbox.yaml"))];
+
+impl Connector {
+    /// A definition that is part of the program.
+    pub fn embedded(name: &str) -> Result<Self, DefinitionError> {
+        let Some((_, yaml)) = EMBEDDED.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+            let what =
+                format!("there is no such target connector; the embedded ones are {}", known.join(", "));
+            return Err(DefinitionError::Value { name: name.to_owned(), what });
+        };
+        Self::parse(name, yaml)
+    }
+
+    /// Reads a definition; `name` is for messages.
+    pub fn parse(name: &str, yaml: &str) -> Result<Self, DefinitionError> {
+        serde_saphyr::from_str(yaml)
+            .map_err(|source| DefinitionError::Yaml { name: name.to_owned(), source: Box::new(source) })
+    }
+}

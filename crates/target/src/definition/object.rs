@@ -1,0 +1,244 @@
+//! The objects of a system, and what can be done with them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    request::Request,
+    value::{duration_ms, one_or_many},
+};
+
+/// One object of the system.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "ObjectFile")]
+pub struct Object {
+    /// Its path below the base URL.
+    pub path: String,
+    /// How our reference must look there.
+    pub reference: Reference,
+    /// How it is found by our reference.
+    pub lookup: Option<Lookup>,
+    /// What a route does with it that names no operation.
+    pub operation: Operation,
+    /// What else can be done with it: `object: invoice.void` of a route names one.
+    pub operations: BTreeMap<String, Operation>,
+}
+
+/// An object as it stands in the file: its own operation lies flat beside the rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectFile {
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    reference: Reference,
+    lookup: Option<Lookup>,
+    create: Option<Write>,
+    upsert: Option<Write>,
+    keyed: Option<Write>,
+    update: Option<Write>,
+    #[serde(default)]
+    lookup_first: LookupFirst,
+    #[serde(default)]
+    then: Vec<Step>,
+    #[serde(default)]
+    operations: BTreeMap<String, Operation>,
+}
+
+impl From<ObjectFile> for Object {
+    fn from(file: ObjectFile) -> Self {
+        let ObjectFile {
+            path,
+            reference,
+            lookup,
+            create,
+            upsert,
+            keyed,
+            update,
+            lookup_first,
+            then,
+            operations,
+        } = file;
+        let operation = Operation { create, upsert, keyed, update, lookup_first, then };
+        Self { path, reference, lookup, operation, operations }
+    }
+}
+
+/// How a reference must look.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The target's field that holds it; for readers of the definition.
+    pub field: Option<String>,
+    /// The most characters.
+    pub max_len: Option<usize>,
+    /// The characters that it may have besides letters and digits; absent means any.
+    pub chars: Option<String>,
+}
+
+/// What is done with an object: a write, then further steps.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// How a new one is written.
+    pub create: Option<Write>,
+    /// How it is written by our reference, new or not.
+    pub upsert: Option<Write>,
+    /// How it is written with an idempotency key.
+    pub keyed: Option<Write>,
+    /// How one that was found is changed.
+    pub update: Option<Write>,
+    /// Whether to look before the first attempt too, and change what is there.
+    #[serde(default)]
+    pub lookup_first: LookupFirst,
+    /// What follows the write, in order. A crash in between goes on at the first step that is not done.
+    #[serde(default)]
+    pub then: Vec<Step>,
+}
+
+/// When an operation begins with a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookupFirst {
+    /// Only after an attempt whose outcome is unknown: the first one of ours cannot be there yet.
+    #[default]
+    OnRetry,
+    /// Always.
+    Always,
+}
+
+/// How a document is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// The request.
+    pub request: Request,
+    /// The statuses that say it is written.
+    pub ok: Vec<u16>,
+    /// Where the document's own id stands: `$.id` in the body, or `header.Location` (its last segment).
+    pub id: Option<String>,
+    /// What to do with a document that says something else; absent means `overwrite` for an upsert, else `verify`.
+    pub on_existing: Option<OnExisting>,
+}
+
+/// A step after the write, with its own check.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its name, for messages.
+    pub name: String,
+    /// The request; `{{id}}` is the document's own id.
+    pub request: Request,
+    /// The statuses that say it is done.
+    pub ok: Vec<u16>,
+    /// How a look tells that it was done.
+    pub done: Condition,
+}
+
+/// A condition on what a look found.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Where.
+    pub path: String,
+    /// What stands there; one of several. Absent: anything but null, false, 0, and what is empty.
+    #[serde(default, rename = "is", deserialize_with = "one_or_many")]
+    pub is: Vec<Value>,
+}
+
+/// How a document is found by our reference.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// The request.
+    pub request: Request,
+    /// The status that says that it is there, or, with `items`, that the search was made.
+    #[serde(default = "ok")]
+    pub found: u16,
+    /// The status that says it is not.
+    pub absent: Option<u16>,
+    /// The status that says that there are several.
+    pub several: Option<u16>,
+    /// Where the list of what was found stands: none means absent, more than one several. `id`, `version` and `document` are paths
+    /// into its only item.
+    pub items: Option<String>,
+    /// Where the document's own id stands.
+    pub id: String,
+    /// Where its version stands: a path, or `header.ETag`.
+    pub version: Option<String>,
+    /// Where the body says how many there are.
+    pub copies: Option<String>,
+    /// Where the body holds what was written.
+    #[serde(default = "whole")]
+    pub document: String,
+    /// What must be the same as in the payload for the document to be ours and as it should be.
+    #[serde(default)]
+    pub compare: Compare,
+    /// Whether a write shows at once.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// With `consistency: eventual`: how long a write may take to show, for example `5s`.
+    #[serde(default, deserialize_with = "duration_ms", rename = "lag")]
+    pub lag_ms: u64,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn whole() -> String {
+    "$".to_owned()
+}
+
+/// What is compared.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Compare {
+    /// All or nothing.
+    Word(CompareWord),
+    /// Path in the payload → path in the document.
+    Fields(BTreeMap<String, String>),
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Self::Word(CompareWord::Payload)
+    }
+}
+
+/// What is compared, by a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CompareWord {
+    /// The whole payload: everything that was sent stands there.
+    Payload,
+    /// Nothing: nobody else writes under our reference.
+    Exists,
+}
+
+/// Whether a write shows in a look-up at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// At once.
+    #[default]
+    Strong,
+    /// After a while.
+    Eventual,
+}
+
+/// What to do when a look-up finds a document that says something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    /// Touch nothing: the posting is in doubt.
+    Verify,
+    /// Write over it, as long as it is as the look has found it: the `update` names its `{{version}}`.
+    PatchIfUnchanged,
+    /// Write over it.
+    Overwrite,
+    /// Leave it: that it exists is enough.
+    Skip,
+}

@@ -1,0 +1,271 @@
+//! How a document is found by our reference, and what a look says about it.
+
+use std::collections::BTreeMap;
+
+use delivery::{Answer, ReadBack};
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::{
+    call::Call,
+    classify::{Classifier, lost},
+    definition::{Compare, CompareWord, Condition, Lookup},
+    path::JsonPath,
+    posting::Standing,
+    template::plain,
+};
+
+/// Where a value of an answer stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Body(JsonPath),
+    Header(String),
+}
+
+#[derive(Clone, Debug)]
+enum Sameness {
+    Payload,
+    Exists,
+    Fields(Vec<(JsonPath, JsonPath)>),
+}
+
+/// A look-up, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Finder {
+    pub(crate) call: Call,
+    found: u16,
+    absent: Option<u16>,
+    several: Option<u16>,
+    items: Option<JsonPath>,
+    id: JsonPath,
+    version: Option<Place>,
+    copies: Option<JsonPath>,
+    document: JsonPath,
+    sameness: Sameness,
+}
+
+/// A condition on a document, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    path: JsonPath,
+    is: Vec<Value>,
+}
+
+/// What was found.
+pub(crate) enum Sight {
+    Absent,
+    Several,
+    Failed(Answer),
+    Found {
+        id: Option<Value>,
+        version: Option<String>,
+        /// The document, with everything that the target says about it.
+        whole: Value,
+    },
+}
+
+impl Finder {
+    pub(crate) fn compile(
+        lookup: &Lookup,
+        path: &str,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            call: Call::compile(&lookup.request, path, known, false)?,
+            found: lookup.found,
+            absent: lookup.absent,
+            several: lookup.several,
+            items: lookup.items.as_deref().map(json_path).transpose()?,
+            id: json_path(&lookup.id)?,
+            version: lookup.version.as_deref().map(Place::parse).transpose()?,
+            copies: lookup.copies.as_deref().map(json_path).transpose()?,
+            document: json_path(&lookup.document)?,
+            sameness: sameness(&lookup.compare)?,
+        })
+    }
+
+    /// Whether it finds the version that a conditional write needs.
+    pub(crate) fn sees_version(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// What the answer to a look says.
+    pub(crate) fn see(
+        &self,
+        classifier: &Classifier,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Sight {
+        if self.absent == Some(status) {
+            return Sight::Absent;
+        }
+        if self.several == Some(status) {
+            return Sight::Several;
+        }
+        if status != self.found {
+            return Sight::Failed(classifier.classify(status, headers, body));
+        }
+        let Ok(json) = serde_json::from_slice::<Value>(body) else {
+            return Sight::Failed(lost("the target's answer to a look-up is not JSON"));
+        };
+        if classifier.is_error(&json) {
+            return Sight::Failed(classifier.classify(status, headers, body));
+        }
+        self.pick(json, headers)
+    }
+
+    fn pick(&self, json: Value, headers: &HeaderMap) -> Sight {
+        let copies = self.copies.as_ref().and_then(|c| c.get(&json)).and_then(Value::as_u64);
+        if copies.is_some_and(|copies| copies > 1) {
+            return Sight::Several;
+        }
+        let whole = match &self.items {
+            None => json,
+            Some(path) => match path.get(&json).and_then(Value::as_array).map(Vec::as_slice) {
+                Some([]) => return Sight::Absent,
+                Some([one]) => one.clone(),
+                Some(_) => return Sight::Several,
+                None => {
+                    let what = format!("the answer to a look-up has no list at `{path}`");
+                    return Sight::Failed(lost(&what));
+                }
+            },
+        };
+        let id = self.id.get(&whole).filter(|id| !id.is_null()).cloned();
+        let version = self.version.as_ref().and_then(|place| place.text(&whole, headers));
+        Sight::Found { id, version, whole }
+    }
+
+    /// Whether what was found says what the posting says.
+    pub(crate) fn is_same(&self, found: &Value, sent: &[u8]) -> bool {
+        let Some(stands) = self.document.get(found) else { return false };
+        let sent = || serde_json::from_slice::<Value>(sent).unwrap_or(Value::Null);
+        match &self.sameness {
+            Sameness::Exists => true,
+            Sameness::Payload => contains(stands, &sent()),
+            Sameness::Fields(fields) => {
+                let sent = sent();
+                fields.iter().all(|(ours, theirs)| match (ours.get(&sent), theirs.get(stands)) {
+                    (Some(ours), Some(theirs)) => contains(theirs, ours) || reads_the_same(ours, theirs),
+                    (ours, theirs) => ours.or(theirs).is_none_or(Value::is_null),
+                })
+            }
+        }
+    }
+
+    /// What a look says about a posting of `payload` with the steps that `checks` tell done from not done.
+    pub(crate) fn judge(
+        &self,
+        sight: Sight,
+        payload: &[u8],
+        checks: &[Check],
+    ) -> (ReadBack, Option<Standing>) {
+        let (id, version, whole) = match sight {
+            Sight::Absent => return (ReadBack::Absent, None),
+            Sight::Several => return (ReadBack::Several, None),
+            Sight::Failed(answer) => return (ReadBack::Failed(answer), None),
+            Sight::Found { id, version, whole } => (id, version, whole),
+        };
+        let document = id.as_ref().map(|id| plain(id).into());
+        let differs = !self.is_same(&whole, payload);
+        let step = checks.iter().position(|check| !check.holds(&whole));
+        let seen = match (differs, step) {
+            (true, _) => ReadBack::Differs { document },
+            (false, Some(_)) => ReadBack::Unfinished { document },
+            (false, None) => ReadBack::Matches { document },
+        };
+        let step = step.unwrap_or(checks.len());
+        (seen, Some(Standing { id, version, differs, step }))
+    }
+}
+
+impl Check {
+    pub(crate) fn compile(condition: &Condition) -> Result<Self, String> {
+        Ok(Self { path: json_path(&condition.path)?, is: condition.is.clone() })
+    }
+
+    fn holds(&self, found: &Value) -> bool {
+        let stands = self.path.get(found).unwrap_or(&Value::Null);
+        match self.is.as_slice() {
+            [] => match stands {
+                Value::Null => false,
+                Value::Bool(yes) => *yes,
+                Value::Number(number) => number.as_f64() != Some(0.0),
+                Value::String(text) => !text.is_empty(),
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+            },
+            wanted => wanted.contains(stands),
+        }
+    }
+}
+
+impl Place {
+    /// Reads `$.id` or `header.ETag`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("header.") {
+            Some(name) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
+            _ => json_path(text).map(Self::Body),
+        }
+    }
+
+    /// The value there.
+    pub(crate) fn value(&self, json: &Value, headers: &HeaderMap) -> Option<Value> {
+        match self {
+            Self::Body(path) => path.get(json).filter(|v| !v.is_null()).cloned(),
+            Self::Header(name) => {
+                let text = headers.get(name.as_str())?.to_str().ok()?;
+                // An address of a document ends with its id.
+                let id =
+                    if text.contains('/') { text.trim_end_matches('/').rsplit('/').next()? } else { text };
+                Some(Value::from(id))
+            }
+        }
+    }
+
+    fn text(&self, json: &Value, headers: &HeaderMap) -> Option<String> {
+        match self {
+            Self::Body(path) => path.text(json),
+            Self::Header(name) => headers.get(name.as_str())?.to_str().ok().map(str::to_owned),
+        }
+    }
+}
+
+pub(crate) fn json_path(text: &str) -> Result<JsonPath, String> {
+    JsonPath::parse(text).ok_or_else(|| format!("`{text}` is no path, write for example $.error.code"))
+}
+
+fn sameness(compare: &Compare) -> Result<Sameness, String> {
+    Ok(match compare {
+        Compare::Word(CompareWord::Payload) => Sameness::Payload,
+        Compare::Word(CompareWord::Exists) => Sameness::Exists,
+        Compare::Fields(fields) => {
+            let pair = |(ours, theirs): (&String, &String)| Ok((json_path(ours)?, json_path(theirs)?));
+            Sameness::Fields(fields.iter().map(pair).collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+/// Whether everything that was sent stands there; the target may have added fields of its own. What was looked up on
+/// the way says nothing that could be compared.
+fn contains(stands: &Value, sent: &Value) -> bool {
+    match (stands, sent) {
+        (_, Value::Object(sent)) if sent.contains_key(crate::references::MARK) => true,
+        (Value::Object(stands), Value::Object(sent)) => {
+            sent.iter().all(|(name, value)| stands.get(name).map_or(value.is_null(), |s| contains(s, value)))
+        }
+        (Value::Array(stands), Value::Array(sent)) => {
+            stands.len() == sent.len() && stands.iter().zip(sent).all(|(a, b)| contains(a, b))
+        }
+        (stands, sent) => stands == sent,
+    }
+}
+
+/// `1` and `"1"`, `"10.50"` and `10.5`: systems differ in how they write what is the same.
+fn reads_the_same(a: &Value, b: &Value) -> bool {
+    let (a, b) = (plain(a), plain(b));
+    let decimal =
+        |text: &str| text.contains('.').then(|| text.trim_end_matches('0').trim_end_matches('.').to_owned());
+    a == b || decimal(&a).unwrap_or_else(|| a.clone()) == decimal(&b).unwrap_or_else(|| b.clone())
+}

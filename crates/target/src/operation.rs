@@ -1,0 +1,263 @@
+//! One operation at a target: a look where it is needed, the write, and the steps that follow it, all before one deadline.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use bytes::Bytes;
+use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::{
+    Client, Endpoint, Posting, Standing,
+    call::{Call, Impossible},
+    classify::{Broken, impossible, reason},
+    endpoint::Step,
+    finder::{Finder, Sight},
+    path::JsonPath,
+    references::{self, Reference},
+    template::{Scope as Names, plain},
+};
+
+/// An operation under way.
+pub(crate) struct Run<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) posting: &'a Posting,
+    /// Whether an attempt went before this one.
+    pub(crate) repeats: bool,
+    pub(crate) deadline: Instant,
+}
+
+/// Status, headers and body.
+type Exchange = (u16, HeaderMap, Bytes);
+
+impl Run<'_> {
+    /// Carries the operation out, from where it stands.
+    pub(crate) async fn carry_out(&self, standing: Option<&Standing>) -> Answer {
+        if let Some(standing) = standing {
+            return self.go_on(standing).await;
+        }
+        let looks = self.endpoint.looks_first() || self.repeats && self.endpoint.is_harmed_by_repeats();
+        if !looks {
+            return self.begin().await;
+        }
+        let (seen, standing) = self.look().await;
+        let refused = |what: &str| Answer::Refused(reason(ErrorClass::Duplicate, None, what));
+        match (seen, standing) {
+            (ReadBack::Absent, _) => self.begin().await,
+            (ReadBack::Several, _) => refused("the target has several documents of this reference"),
+            // Nothing was written yet, so whatever became of the look can be repeated.
+            (ReadBack::Failed(Answer::Unknown(reason)), _) => {
+                Answer::Again { reason, after_ms: None, scope: Scope::Lane }
+            }
+            (ReadBack::Failed(answer), _) => answer,
+            (ReadBack::Differs { .. }, _) if self.endpoint.is_left_alone(OnExisting::Verify) => {
+                refused("the target has a document of this reference that says something else")
+            }
+            (ReadBack::Differs { document }, _) if self.endpoint.is_left_alone(OnExisting::Skip) => {
+                Answer::Applied { document }
+            }
+            (ReadBack::Matches { document }, _) => Answer::Applied { document },
+            (ReadBack::Differs { .. } | ReadBack::Unfinished { .. }, Some(standing)) => {
+                self.go_on(&standing).await
+            }
+            (ReadBack::Differs { document } | ReadBack::Unfinished { document }, None) => {
+                Answer::Applied { document }
+            }
+        }
+    }
+
+    /// What the target knows of the posting.
+    pub(crate) async fn look(&self) -> (ReadBack, Option<Standing>) {
+        let Some(finder) = &self.endpoint.finder else {
+            let failed = crate::classify::unreachable("the target cannot be read");
+            return (ReadBack::Failed(failed), None);
+        };
+        let payload = match finder.call.needs_payload() {
+            true => serde_json::from_slice(&self.posting.payload).unwrap_or(Value::Null),
+            false => Value::Null,
+        };
+        let sight = self.sight(finder, &self.names(&payload, None, None)).await;
+        finder.judge(sight, &self.posting.payload, &self.endpoint.checks)
+    }
+
+    async fn sight(&self, finder: &Finder, names: &Names<'_>) -> Sight {
+        match self.exchange(&finder.call, names, None, &Bytes::new(), false).await {
+            Ok((status, headers, body)) => finder.see(&self.endpoint.classifier, status, &headers, &body),
+            Err(answer) => Sight::Failed(answer),
+        }
+    }
+
+    /// From the beginning: the write, then all steps.
+    async fn begin(&self) -> Answer {
+        let write = &self.endpoint.write;
+        let (payload, raw) = match self.payload(write).await {
+            Ok(ready) => ready,
+            Err(answer) => return answer,
+        };
+        let names = self.names(&payload, None, None);
+        let exchange = self.exchange(write, &names, self.posting.uri.as_ref(), &raw, true).await;
+        self.written(exchange, None).await
+    }
+
+    /// From where it stands: the change, if it says something else, then the steps that are not done.
+    async fn go_on(&self, standing: &Standing) -> Answer {
+        if !standing.differs {
+            return self.steps(standing.step, standing.id.clone()).await;
+        }
+        let update = self.endpoint.update.as_ref().unwrap_or(&self.endpoint.write);
+        let (payload, raw) = match self.payload(update).await {
+            Ok(ready) => ready,
+            Err(answer) => return answer,
+        };
+        let names = self.names(&payload, standing.id.as_ref(), standing.version.as_deref());
+        let exchange = self.exchange(update, &names, None, &raw, true).await;
+        self.written(exchange, Some(standing)).await
+    }
+
+    async fn written(&self, exchange: Result<Exchange, Answer>, standing: Option<&Standing>) -> Answer {
+        let (status, headers, body) = match exchange {
+            Ok(exchange) => exchange,
+            Err(answer) => return answer,
+        };
+        match self.endpoint.written(status, &headers, &body) {
+            Ok(id) => {
+                let id = id.or_else(|| standing.and_then(|s| s.id.clone()));
+                self.steps(standing.map_or(0, |s| s.step), id).await
+            }
+            Err(answer) => {
+                self.endpoint.found.forget();
+                match answer {
+                    // Somebody else was faster: what stands there now has to be looked at anew.
+                    Answer::Refused(reason) if standing.is_some() && reason.class == ErrorClass::Stale => {
+                        Answer::Unfinished { reason, after_ms: None, scope: Scope::Lane }
+                    }
+                    // A rule says that it was written before: a look tells which of the steps are missing.
+                    Answer::Applied { .. } if !self.endpoint.steps.is_empty() => {
+                        let reason =
+                            reason(ErrorClass::AlreadyAccepted, Some(status), "it was written before");
+                        Answer::Unfinished { reason, after_ms: None, scope: Scope::Lane }
+                    }
+                    answer => answer,
+                }
+            }
+        }
+    }
+
+    /// The steps from `first` on. What is written already stays so whatever becomes of them: none of their troubles may
+    /// lead to another write without a look.
+    async fn steps(&self, first: usize, id: Option<Value>) -> Answer {
+        for step in self.endpoint.steps.get(first..).unwrap_or_default() {
+            if let Err(answer) = self.step(step, id.as_ref()).await {
+                let at = |reason: Reason| {
+                    let document = id.as_ref().map(plain).unwrap_or_default();
+                    let message = format!("step `{}` of document {document}: {}", step.name, reason.message);
+                    Reason { message: message.into(), ..reason }
+                };
+                return match answer {
+                    Answer::Again { reason, after_ms, scope } => {
+                        Answer::Unfinished { reason: at(reason), after_ms, scope }
+                    }
+                    Answer::Unknown(reason) => Answer::Unknown(at(reason)),
+                    Answer::Refused(reason) => Answer::Stuck(at(reason)),
+                    Answer::Applied { .. } => continue, // a rule says that it was done before
+                    other => other,
+                };
+            }
+        }
+        Answer::Applied { document: id.as_ref().map(|id| plain(id).into()) }
+    }
+
+    async fn step(&self, step: &Step, id: Option<&Value>) -> Result<(), Answer> {
+        let (payload, raw) = self.payload(&step.call).await?;
+        let names = Names { step: Some(&step.name), ..self.names(&payload, id, None) };
+        let (status, headers, body) = self.exchange(&step.call, &names, None, &raw, true).await?;
+        self.endpoint.stepped(step, status, &headers, &body)
+    }
+
+    /// The payload for a request: parsed if it needs that, with its references resolved, and its bytes.
+    async fn payload(&self, call: &Call) -> Result<(Value, Bytes), Answer> {
+        let raw = &self.posting.payload;
+        let refers = references::may_have(raw) && call.sends_payload();
+        if !refers && !call.needs_payload() {
+            return Ok((Value::Null, raw.clone()));
+        }
+        let mut payload: Value = serde_json::from_slice(raw).unwrap_or(Value::Null);
+        if !refers {
+            return Ok((payload, raw.clone()));
+        }
+        let mut found = BTreeMap::new();
+        for reference in references::collect(&payload).map_err(|what| impossible(&what))? {
+            let value = match self.endpoint.found.get(&reference) {
+                Some(value) => value,
+                None => self.resolve(&reference).await?,
+            };
+            found.insert(reference, value);
+        }
+        references::replace(&mut payload, &found);
+        let raw = payload.to_string().into();
+        Ok((payload, raw))
+    }
+
+    /// The target's own id of another document.
+    async fn resolve(&self, reference: &Reference) -> Result<Value, Answer> {
+        let Reference { object, reference: text, get, optional } = reference;
+        let finder = self.endpoint.finders.get(object).ok_or_else(|| {
+            impossible(&format!("the payload refers to a `{object}`, which the connector cannot look up"))
+        })?;
+        let posting = self.posting.referring(text);
+        let names = Names { posting: &posting, ..self.names(&Value::Null, None, None) };
+        let missing = |class, what: &str| reason(class, None, &format!("{object} `{text}` {what}"));
+        match self.sight(finder, &names).await {
+            Sight::Found { id, whole, .. } => {
+                let value = match get.as_deref().and_then(JsonPath::parse) {
+                    Some(path) => path.get(&whole).cloned(),
+                    None => id,
+                };
+                let value = value.ok_or_else(|| {
+                    Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
+                })?;
+                self.endpoint.found.put(reference.clone(), value.clone());
+                Ok(value)
+            }
+            Sight::Absent if *optional => Ok(Value::Null),
+            Sight::Absent => Err(Answer::Again {
+                reason: missing(ErrorClass::MissingReference, "is not at the target"),
+                after_ms: None,
+                scope: Scope::Lane,
+            }),
+            Sight::Several => Err(Answer::Refused(missing(
+                ErrorClass::AmbiguousKey,
+                "is there several times at the target",
+            ))),
+            // Nothing was written yet.
+            Sight::Failed(Answer::Unknown(reason)) => {
+                Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
+            }
+            Sight::Failed(answer) => Err(answer),
+        }
+    }
+
+    fn names<'a>(&'a self, payload: &'a Value, id: Option<&'a Value>, version: Option<&'a str>) -> Names<'a> {
+        Names { id, version, ..Names::of(self.posting, payload, &self.endpoint.captured) }
+    }
+
+    /// One request and its answer.
+    async fn exchange(
+        &self,
+        call: &Call,
+        names: &Names<'_>,
+        uri: Option<&http::Uri>,
+        raw: &Bytes,
+        writes: bool,
+    ) -> Result<Exchange, Answer> {
+        let headers = self.endpoint.headers(names, writes);
+        let wire = call.wire(names, uri, &headers, raw).map_err(|Impossible(what)| impossible(&what))?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let what = "no time was left for the request; it was not sent".to_owned();
+            return Err(self.endpoint.classifier.broken(&Broken::Unsent(what)));
+        }
+        self.client.exchange(wire, left).await.map_err(|broken| self.endpoint.classifier.broken(&broken))
+    }
+}

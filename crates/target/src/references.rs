@@ -1,0 +1,148 @@
+//! References in a payload: `{"$lookup": "customer", "ref": "C-17"}` stands for the target's own id of that customer.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::path::JsonPath;
+
+/// The field that makes an object a reference.
+pub(crate) const MARK: &str = "$lookup";
+/// The most references that are remembered for an endpoint.
+const MOST: usize = 10_000;
+/// The most references of one payload.
+pub(crate) const MOST_IN_ONE: usize = 1_000;
+
+/// One reference of a payload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reference {
+    /// The connector's object.
+    pub(crate) object: String,
+    /// Our reference of it.
+    pub(crate) reference: String,
+    /// What of it stands in the payload; absent means its id.
+    pub(crate) get: Option<String>,
+    /// Whether null takes its place where it is not there.
+    pub(crate) optional: bool,
+}
+
+/// What was found out about references. Ids of documents do not change; a refusal of the target drops all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Found(Mutex<BTreeMap<Reference, Value>>);
+
+impl Found {
+    pub(crate) fn get(&self, reference: &Reference) -> Option<Value> {
+        self.0.lock().get(reference).cloned()
+    }
+
+    pub(crate) fn put(&self, reference: Reference, value: Value) {
+        let mut found = self.0.lock();
+        if found.len() >= MOST {
+            found.clear();
+        }
+        found.insert(reference, value);
+    }
+
+    pub(crate) fn forget(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// Whether a payload can have references, without parsing it.
+pub(crate) fn may_have(payload: &[u8]) -> bool {
+    memchr::memmem::find(payload, b"\"$lookup\"").is_some()
+}
+
+/// Every reference of a payload, each once. An error names the one that is not well formed.
+pub(crate) fn collect(payload: &Value) -> Result<Vec<Reference>, String> {
+    fn walk(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
+        match value {
+            Value::Object(fields) if fields.contains_key(MARK) => {
+                let reference = read(value)?;
+                if !found.contains(&reference) {
+                    found.push(reference);
+                }
+                Ok(())
+            }
+            Value::Object(fields) => fields.values().try_for_each(|value| walk(value, found)),
+            Value::Array(items) => items.iter().try_for_each(|item| walk(item, found)),
+            _ => Ok(()),
+        }
+    }
+    let mut found = Vec::new();
+    walk(payload, &mut found)?;
+    if found.len() > MOST_IN_ONE {
+        return Err(format!("the payload has {} references, {MOST_IN_ONE} are the most", found.len()));
+    }
+    Ok(found)
+}
+
+/// The payload with every reference replaced by what was found.
+pub(crate) fn replace(payload: &mut Value, found: &BTreeMap<Reference, Value>) {
+    match payload {
+        Value::Object(fields) if fields.contains_key(MARK) => {
+            let value = read(payload).ok().and_then(|reference| found.get(&reference).cloned());
+            *payload = value.unwrap_or(Value::Null);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|value| replace(value, found)),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, found)),
+        _ => {}
+    }
+}
+
+fn read(value: &Value) -> Result<Reference, String> {
+    let wrong = || {
+        format!(
+            "`{value}` is no reference, write {{\"$lookup\": \"<object>\", \"ref\": \"<our reference>\"}}"
+        )
+    };
+    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let get = text("get");
+    if get.as_ref().is_some_and(|path| JsonPath::parse(path).is_none()) {
+        return Err(wrong());
+    }
+    Ok(Reference {
+        object: text(MARK).ok_or_else(wrong)?,
+        reference: text("ref").filter(|r| !r.is_empty()).ok_or_else(wrong)?,
+        get,
+        optional: value.get("optional").and_then(Value::as_bool).unwrap_or(false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn references_are_found_once_and_replaced_everywhere() {
+        let mut payload = json!({
+            "party": {"$lookup": "customer", "ref": "C-1"},
+            "lines": [{"product": {"$lookup": "product", "ref": "P-1"}}, {"product": {"$lookup": "product", "ref": "P-1"}}],
+        });
+        assert!(may_have(payload.to_string().as_bytes()));
+        let references = collect(&payload).unwrap();
+        assert_eq!(references.len(), 2);
+        let value = |r: &Reference| if r.object == "customer" { json!(7) } else { json!("x") };
+        let found = references.into_iter().map(|r| (r.clone(), value(&r))).collect();
+        replace(&mut payload, &found);
+        assert_eq!(payload, json!({"party": 7, "lines": [{"product": "x"}, {"product": "x"}]}));
+        assert!(!may_have(payload.to_string().as_bytes()));
+    }
+
+    #[test]
+    fn what_is_no_reference_is_said() {
+        for wrong in [
+            json!({"$lookup": "customer"}),
+            json!({"$lookup": 1, "ref": "x"}),
+            json!({"$lookup": "a", "ref": ""}),
+        ] {
+            let error = collect(&json!([wrong])).unwrap_err();
+            assert!(error.contains("is no reference"), "{error}");
+        }
+    }
+}
