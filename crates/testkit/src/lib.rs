@@ -12,11 +12,13 @@ pub mod compose;
 pub mod kafka;
 pub mod localstripe;
 mod maven;
+mod pip;
 mod port;
 mod process;
 pub mod registry;
 mod scratch;
 pub mod toxiproxy;
+pub mod tryton;
 mod wait;
 
 pub use cache::{cache_dir, workspace_root};
