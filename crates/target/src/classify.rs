@@ -130,6 +130,17 @@ pub(crate) fn unreachable(message: &str) -> Answer {
     Answer::Again { reason, after_ms: None, scope: Scope::Connection }
 }
 
+/// The connection may not lead where it does: nothing was sent. It waits, since its configuration can change.
+pub(crate) fn forbidden(message: &str) -> Answer {
+    let reason = Reason {
+        code: Arc::from("SNK-0041"),
+        class: ErrorClass::AuthDenied,
+        status: None,
+        message: shorten(message),
+    };
+    Answer::Again { reason, after_ms: None, scope: Scope::Connection }
+}
+
 /// Bytes may have left us, and no answer came.
 pub(crate) fn lost(message: &str) -> Answer {
     Answer::Unknown(Reason {

@@ -6,12 +6,14 @@
 mod classify;
 mod client;
 mod definition;
+mod egress;
 mod endpoint;
 mod path;
 
 pub use crate::{
     client::{Client, ClientOptions},
     definition::{Connector, DefinitionError},
+    egress::{Egress, EgressRefused, Kind},
     endpoint::{ClassChoice, Endpoint, EndpointError, Posting},
 };
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use sandbox::{Change, Handle, Idempotency, Sandbox};
 use uuid::Uuid;
 
-use crate::{ClassChoice, Client, ClientOptions, Connector, Endpoint, EndpointError, Posting};
+use crate::{ClassChoice, Client, ClientOptions, Connector, Egress, Endpoint, EndpointError, Posting};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -40,6 +40,7 @@ async fn erp(idempotency: Idempotency) -> (Sandbox, Handle, String) {
 fn client() -> Client {
     Client::new(ClientOptions { connect_timeout: Duration::from_millis(200), ..ClientOptions::default() })
         .unwrap()
+        .under(&Egress { private: true, networks: Vec::new() })
 }
 
 #[test]
