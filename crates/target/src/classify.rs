@@ -46,6 +46,8 @@ enum Wait {
 pub(crate) enum Broken {
     /// Nothing was sent: the target is not there.
     Unreachable(String),
+    /// Nothing was sent: the connection may not lead there.
+    Forbidden(String),
     /// Nothing was sent: there was no time left.
     Unsent(String),
     /// Bytes may have left us.
@@ -113,6 +115,7 @@ impl Classifier {
     pub(crate) fn broken(&self, broken: &Broken) -> Answer {
         match broken {
             Broken::Unreachable(message) => unreachable(message),
+            Broken::Forbidden(message) => forbidden(message),
             Broken::Unsent(message) => Answer::Again {
                 reason: reason(ErrorClass::Transient, None, message),
                 after_ms: None,
@@ -228,6 +231,17 @@ pub(crate) fn unreachable(message: &str) -> Answer {
     let reason = Reason {
         code: Arc::from("SNK-0003"),
         class: ErrorClass::Transient,
+        status: None,
+        message: shorten(message),
+    };
+    Answer::Again { reason, after_ms: None, scope: Scope::Connection }
+}
+
+/// The connection may not lead where it does: nothing was sent. It waits, since its configuration can change.
+fn forbidden(message: &str) -> Answer {
+    let reason = Reason {
+        code: Arc::from("SNK-0041"),
+        class: ErrorClass::AuthDenied,
         status: None,
         message: shorten(message),
     };

@@ -1,7 +1,10 @@
 //! The HTTP client: sends, waits no longer than it may, and says what it knows of the effect.
 
 use std::{
+    collections::HashMap,
     error::Error as _,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -9,14 +12,19 @@ use bytes::Bytes;
 use delivery::{Answer, ReadBack};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 
 use crate::{
-    Endpoint, Posting, Standing, call::Wire, classify::Broken, definition::Transport, operation::Run,
+    Endpoint, Posting, Standing,
+    call::Wire,
+    classify::Broken,
+    definition::Transport,
+    egress::{Egress, Guarded, refusal},
+    operation::Run,
 };
 
 /// The largest answer that is read, in bytes.
@@ -38,30 +46,35 @@ impl Default for ClientOptions {
     }
 }
 
-/// Sends postings and look-ups. Cheap to clone; connections are shared. It follows no redirect.
+type Http = legacy::Client<HttpsConnector<Guarded>, Full<Bytes>>;
+
+/// Sends postings and look-ups. Cheap to clone; connections are shared. It follows no redirect, and opens connections to
+/// public addresses only, unless [`Client::under`] says otherwise.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Http,
+    family: Arc<Family>,
+}
+
+/// A client for each way of guarding, so that no request goes out on a connection that its own guard would not open.
+struct Family {
+    options: ClientOptions,
+    tls: rustls::ClientConfig,
+    members: Mutex<HashMap<Egress, Http>>,
 }
 
 impl Client {
     /// A client that trusts the certificates that the system trusts.
     pub fn new(options: ClientOptions) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(options.connect_timeout));
-        let tls = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(options.idle_per_host)
-            .build(tls);
-        Ok(Self { http })
+        let tls = rustls::ClientConfig::builder().with_native_roots()?.with_no_client_auth();
+        let family = Arc::new(Family { options, tls, members: Mutex::default() });
+        Ok(Self { http: family.member(&Egress::default()), family })
+    }
+
+    /// The client whose connections may lead to where `egress` says. Keep it: it is looked up.
+    #[must_use]
+    pub fn under(&self, egress: &Egress) -> Self {
+        Self { http: self.family.member(egress), family: Arc::clone(&self.family) }
     }
 
     /// Sends a posting. `attempt` is 1 for the first time; `standing` is what the last look has found of it at the target.
@@ -116,8 +129,42 @@ impl Client {
     }
 }
 
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.family.options).finish_non_exhaustive()
+    }
+}
+
+impl Family {
+    fn member(&self, egress: &Egress) -> Http {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.entry(egress.clone()).or_insert_with(|| self.open(egress)).clone()
+    }
+
+    fn open(&self, egress: &Egress) -> Http {
+        let tcp = Guarded::new(egress.clone(), |tcp| {
+            tcp.enforce_http(false);
+            tcp.set_nodelay(true);
+            tcp.set_connect_timeout(Some(self.options.connect_timeout));
+        });
+        let tls = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(self.options.idle_per_host)
+            .build(tls)
+    }
+}
+
 /// Only an error while connecting is certain to have sent nothing.
 fn failed(error: &legacy::Error) -> Broken {
+    if let Some(refused) = refusal(error) {
+        return Broken::Forbidden(refused.to_string());
+    }
     let cause = error.source().map_or_else(|| error.to_string(), |source| deepest(source).to_string());
     if error.is_connect() { Broken::Unreachable(cause) } else { Broken::Lost(Transport::Reset, cause) }
 }

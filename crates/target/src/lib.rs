@@ -8,6 +8,7 @@ mod classify;
 mod client;
 mod compile;
 pub mod definition;
+mod egress;
 mod endpoint;
 mod finder;
 mod operation;
@@ -19,6 +20,7 @@ mod template;
 pub use crate::{
     client::{Client, ClientOptions},
     definition::{Connector, DefinitionError},
+    egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
     posting::{Posting, Standing},
 };

@@ -13,8 +13,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Account, ClassChoice, Client, ClientOptions, Connector, Endpoint, EndpointError, Posting, call::Wire,
-    template::Scope as Names,
+    Account, ClassChoice, Client, ClientOptions, Connector, Egress, Endpoint, EndpointError, Posting,
+    call::Wire, template::Scope as Names,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -62,6 +62,7 @@ async fn erp(idempotency: Idempotency) -> (Sandbox, Handle, String) {
 fn client() -> Client {
     Client::new(ClientOptions { connect_timeout: Duration::from_millis(200), ..ClientOptions::default() })
         .unwrap()
+        .under(&Egress { private: true, networks: Vec::new() })
 }
 
 #[test]

@@ -11,7 +11,7 @@ use common::{Shared, Trouble, start};
 use delivery::{Answer, Class, ErrorClass, OnUnknown, ReadBack, Scope};
 use event::{EventId, PostingKey, RouteId};
 use serde_json::json;
-use target::{Account, Client, ClientOptions, Connector, Endpoint, Posting};
+use target::{Account, Client, ClientOptions, Connector, Egress, Endpoint, Posting};
 use uuid::Uuid;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,7 +81,9 @@ struct Rig {
 impl Rig {
     async fn new(object: &str) -> Self {
         let (world, url) = start().await;
-        let client = Client::new(ClientOptions::default()).unwrap();
+        let client = Client::new(ClientOptions::default())
+            .unwrap()
+            .under(&Egress { private: true, ..Egress::default() });
         Self { world, endpoint: endpoint(&url, object), client }
     }
 

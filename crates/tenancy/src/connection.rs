@@ -5,11 +5,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::{
+    egress::{self, Egress},
     fields::Fields,
     limits::{self, Limits},
     node::Node,
     policy::{TargetClass, WebhookScheme},
-    problem::{Report, code},
+    problem::{Position, Report, code},
     secret::{self, SecretSource},
     value,
 };
@@ -28,8 +29,14 @@ pub struct Connection {
     pub name: String,
     /// The connector definition it uses: `sandbox`, `stripe`, …
     pub connector: String,
+    /// Where its file says so.
+    pub connector_at: Position,
     /// Where the system answers, without a slash at the end. Absent where the connection is only a source.
     pub base_url: Option<String>,
+    /// Where its file says so.
+    pub base_url_at: Position,
+    /// Where it may lead besides public addresses.
+    pub egress: Egress,
     /// What the target offers against double effects; absent means what the connector says.
     pub class: Option<TargetClass>,
     /// The bearer token of the target.
@@ -51,6 +58,8 @@ pub struct Webhook {
     pub secrets: Vec<SecretString>,
     /// The `source` of the events that come of it; unique among a tenant's webhooks, for event ids derive from it.
     pub source: String,
+    /// Where its file says so.
+    pub at: Position,
 }
 
 /// Reads `connections/<place>.yaml`.
@@ -61,7 +70,7 @@ pub(crate) fn read(
     source: &dyn SecretSource,
 ) -> Option<Connection> {
     const KNOWN: &[&str] =
-        &["connection", "connector", "base_url", "class", "token", "limits", "timeout", "webhook"];
+        &["connection", "connector", "base_url", "class", "egress", "token", "limits", "timeout", "webhook"];
     let fields = Fields::open(report, node, KNOWN)?;
     let name = value::name_of_file(&fields, "connection", place);
     let connector = value::name(&fields, "connector");
@@ -73,6 +82,9 @@ pub(crate) fn read(
         secret::resolve(report, text, at, MIN_SECRET, source)
     });
     let class = fields.choice("class");
+    let egress = egress::read(report, &fields);
+    let place = |field: &str| fields.get(field).map_or(fields.at, |node| node.at);
+    let (connector_at, base_url_at) = (place("connector"), place("base_url"));
     let limits = limits::read(report, &fields);
     let timeout = fields.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
@@ -81,7 +93,10 @@ pub(crate) fn read(
     Some(Connection {
         name: name?.to_owned(),
         connector: connector?.to_owned(),
+        connector_at,
         base_url: base_url?,
+        base_url_at,
+        egress: egress?,
         class: class?,
         token: token?,
         limits: limits?,
@@ -119,5 +134,5 @@ fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> O
     // Resolve each of them before giving up, so that each wrong one is reported.
     let secrets: Vec<_> = references.iter().map(resolve).collect();
     let secrets: Option<Vec<_>> = secrets.into_iter().collect();
-    Some(Webhook { scheme: scheme?, secrets: secrets?, source: events_source? })
+    Some(Webhook { scheme: scheme?, secrets: secrets?, source: events_source?, at: fields.at })
 }

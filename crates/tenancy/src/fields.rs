@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
 
     fn wrong_type<T>(&self, name: &str, wanted: &str, at: Position, found: &Value) -> Option<T> {
         let message = format!("`{name}` must be {wanted}, found {}", found.kind());
-        let quote = wanted == "a text" && matches!(found, Value::Integer(_) | Value::Bool | Value::Float);
+        let quote = wanted == "a text" && matches!(found, Value::Integer(_) | Value::Bool(_) | Value::Float);
         let suggestion = quote.then(|| "put it in quotes if it is meant as text".to_owned());
         self.report.add_with(code::WRONG_TYPE, at, message, suggestion);
         None

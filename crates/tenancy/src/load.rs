@@ -121,7 +121,7 @@ fn check_sources(connections: &BTreeMap<String, Option<Arc<Connection>>>, report
             let message =
                 format!("webhook source `{}` is already that of connection `{other}`", webhook.source);
             let hint = Some("give each its own `source`: event ids derive from it".to_owned());
-            Report { file: &path, ..report }.add_with(code::DUPLICATE, Position::default(), message, hint);
+            Report { file: &path, ..report }.add_with(code::DUPLICATE, webhook.at, message, hint);
         }
     }
 }
@@ -145,8 +145,10 @@ fn connect(
                 on: route.on,
                 connection,
                 object: route.object,
-                on_unknown: route.on_unknown,
-                posts: route.posts,
+                on_unknown: route.policy.on_unknown,
+                posts: route.policy.posts,
+                require: route.policy.require,
+                places: route.places,
             }));
         }
     }
@@ -161,14 +163,14 @@ fn find_connection(
     let Some(connection) = connections.get(&route.to) else {
         let suggestion = did_you_mean(&route.to, connections.keys().map(String::as_str));
         let message = format!("there is no connection `{}`", route.to);
-        report.add_with(code::UNKNOWN_REFERENCE, route.to_at, message, suggestion);
+        report.add_with(code::UNKNOWN_REFERENCE, route.places.to, message, suggestion);
         return None;
     };
     let connection = connection.clone()?;
     if connection.base_url.is_none() {
         let message =
             format!("connection `{}` has no `base_url`, so nothing can be delivered to it", route.to);
-        report.add(code::UNKNOWN_REFERENCE, route.to_at, message);
+        report.add(code::UNKNOWN_REFERENCE, route.places.to, message);
         return None;
     }
     Some(connection)
@@ -189,7 +191,7 @@ fn check_double_delivery(routes: &[Arc<Route>], report: Report<'_>) {
                 "`{event_type}` already goes to `{}` by route `{}`; both would post it",
                 route.connection.name, other.name
             );
-            Report { file: &path, ..report }.add(code::DOUBLE_DELIVERY, Position::default(), message);
+            Report { file: &path, ..report }.add(code::DOUBLE_DELIVERY, route.places.on, message);
         }
     }
 }

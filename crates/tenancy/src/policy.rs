@@ -38,6 +38,25 @@ pub enum Posts {
     State,
 }
 
+/// What a route must guarantee of the effects of an event, whatever fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Require {
+    /// One.
+    ExactlyOnce,
+    /// None or one: what is unknown waits for a person.
+    AtMostOnce,
+    /// One or more.
+    AtLeastOnce,
+}
+
+impl Require {
+    /// Whether a route that guarantees `given` is good enough.
+    pub fn is_met_by(self, given: Self) -> bool {
+        given == self || given == Self::ExactlyOnce
+    }
+}
+
 /// How a vendor signs its webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +86,14 @@ impl Choice for Posts {
     const ALL: &'static [(&'static str, Self)] = &[("documents", Self::Documents), ("state", Self::State)];
 }
 
+impl Choice for Require {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("exactly_once", Self::ExactlyOnce),
+        ("at_most_once", Self::AtMostOnce),
+        ("at_least_once", Self::AtLeastOnce),
+    ];
+}
+
 impl Choice for WebhookScheme {
     const ALL: &'static [(&'static str, Self)] = &[("stripe", Self::Stripe), ("shopify", Self::Shopify)];
 }
@@ -88,4 +115,4 @@ macro_rules! display_by_name {
     )*};
 }
 
-display_by_name!(TargetClass, OnUnknown, WebhookScheme);
+display_by_name!(TargetClass, OnUnknown, Posts, Require, WebhookScheme);

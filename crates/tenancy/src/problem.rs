@@ -26,6 +26,27 @@ pub struct Problem {
     pub suggestion: Option<String>,
 }
 
+impl Problem {
+    /// What to do about it: the suggestion, or what helps against every problem of its code.
+    pub fn advice(&self) -> &str {
+        self.suggestion.as_deref().unwrap_or(match self.code {
+            code::UNREADABLE => "create the file, or let it be read",
+            code::NOT_YAML => "look at indentation, quotes and colons here and in the line above",
+            code::MISSING_FIELD => "add the field; docs/configuration.md shows its form",
+            code::WRONG_TYPE => "write it in the form that is asked for",
+            code::UNKNOWN_REFERENCE => "name a connection of this tenant that has a `base_url`",
+            code::DUPLICATE => "give each its own, or remove one",
+            code::SECRET_UNRESOLVED => {
+                "write env:NAME or file:/path, and set the variable or create the file"
+            }
+            code::SECRET_WEAK => "put a longer secret behind the reference",
+            code::DOUBLE_DELIVERY => "narrow the `on` of one, remove one, or give them different objects",
+            code::STRAY_FILE => "move it to where it is read, or remove it",
+            _ => "docs/configuration.md shows what fits",
+        })
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

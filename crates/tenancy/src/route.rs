@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     fields::Fields,
     node::Node,
-    policy::{OnUnknown, Posts},
+    policy::{OnUnknown, Posts, Require},
     problem::{Position, Report, code, did_you_mean},
     value,
 };
@@ -32,6 +32,23 @@ pub struct Route {
     pub on_unknown: OnUnknown,
     /// What it posts.
     pub posts: Posts,
+    /// What it must guarantee.
+    pub require: Option<Require>,
+    /// Where its file says what.
+    pub places: RoutePlaces,
+}
+
+/// Where the file of a route says what; for what is found out later.
+#[derive(Clone, Copy, Debug)]
+pub struct RoutePlaces {
+    /// Its events.
+    pub on: Position,
+    /// Its connection.
+    pub to: Position,
+    /// The target's object; that of the events if it is not named.
+    pub object: Position,
+    /// What it must guarantee; that of the connection if nothing is asked for.
+    pub require: Position,
 }
 
 /// A route as its file has it, before its connection is known.
@@ -39,10 +56,18 @@ pub(crate) struct RouteFile {
     pub name: String,
     pub on: BTreeSet<EventType>,
     pub to: String,
-    pub to_at: Position,
     pub object: Option<String>,
+    pub policy: Policy,
+    pub places: RoutePlaces,
+}
+
+/// What a route does, and what it must guarantee.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Policy {
     pub on_unknown: OnUnknown,
     pub posts: Posts,
+    pub require: Option<Require>,
+    require_at: Option<Position>,
 }
 
 /// Reads `routes/<place>.yaml`.
@@ -57,25 +82,36 @@ pub(crate) fn read(report: Report<'_>, node: &Node, place: &str) -> Option<Route
     };
     let policy = match fields.get("policy") {
         Some(node) => read_policy(report, node),
-        None => Some((OnUnknown::default(), Posts::default())),
+        None => Some(Policy::default()),
     };
-    let (to, to_at) = to?;
-    let (on_unknown, posts) = policy?;
+    let on_at = fields.get("on").map_or(fields.at, |node| node.at);
+    let object_at = fields.get("object").map_or(on_at, |node| node.at);
+    let ((to, to_at), policy) = (to?, policy?);
     Some(RouteFile {
         name: name?.to_owned(),
         on: on?,
         to: to.to_owned(),
-        to_at,
         object: object?,
-        on_unknown,
-        posts,
+        policy,
+        places: RoutePlaces {
+            on: on_at,
+            to: to_at,
+            object: object_at,
+            require: policy.require_at.unwrap_or(to_at),
+        },
     })
 }
 
-fn read_policy(report: Report<'_>, node: &Node) -> Option<(OnUnknown, Posts)> {
-    let fields = Fields::open(report, node, &["on_unknown", "posts"])?;
+fn read_policy(report: Report<'_>, node: &Node) -> Option<Policy> {
+    let fields = Fields::open(report, node, &["on_unknown", "posts", "require"])?;
     let (on_unknown, posts) = (fields.choice("on_unknown"), fields.choice("posts"));
-    Some((on_unknown?.unwrap_or_default(), posts?.unwrap_or_default()))
+    let require = fields.choice("require");
+    Some(Policy {
+        on_unknown: on_unknown?.unwrap_or_default(),
+        posts: posts?.unwrap_or_default(),
+        require: require?,
+        require_at: fields.get("require").map(|node| node.at),
+    })
 }
 
 /// The event types of `on`: exact names, and `<object>.*` for all of an object's.

@@ -24,6 +24,11 @@ pub trait SecretSource: Send + Sync {
     /// # Errors
     /// Whatever kept it from being read.
     fn file(&self, path: &Path) -> io::Result<Zeroizing<String>>;
+
+    /// Whether references are looked at and not resolved: nothing of what is behind them is known here.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
 
 /// The environment of this process and the files it can read.
@@ -109,6 +114,10 @@ pub(crate) fn resolve(
     source: &dyn SecretSource,
 ) -> Option<SecretString> {
     let value = match text.split_once(':') {
+        Some(("env", name)) if source.is_offline() && !name.is_empty() => return Some(stand_in(text)),
+        Some(("file", path)) if source.is_offline() && Path::new(path).is_absolute() => {
+            return Some(stand_in(text));
+        }
         Some(("env", name)) => source.variable(name).ok_or_else(|| format!("variable `{name}` is not set")),
         Some(("file", path)) if Path::new(path).is_absolute() => {
             source.file(Path::new(path)).map_err(|e| format!("file `{path}` cannot be read: {e}"))
@@ -125,6 +134,11 @@ pub(crate) fn resolve(
             None
         }
     }
+}
+
+/// Something in the place of a secret that is not resolved, the same for the same reference.
+fn stand_in(reference: &str) -> SecretString {
+    SecretString::from(format!("unresolved:{reference}"))
 }
 
 fn strong_enough(

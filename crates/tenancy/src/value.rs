@@ -92,7 +92,8 @@ fn expand(report: Report<'_>, text: &str, at: Position, source: &dyn SecretSourc
         };
         let inside = &rest[start + 2..start + length];
         let (name, default) = inside.split_once(":-").map_or((inside, None), |(n, d)| (n, Some(d)));
-        let value = source.variable(name).map(|v| v.to_string()).or_else(|| default.map(str::to_owned));
+        let unset = || default.map(str::to_owned).or_else(|| source.is_offline().then(|| stand_in(&out)));
+        let value = source.variable(name).map(|v| v.to_string()).or_else(unset);
         let Some(value) = value else {
             let hint = format!("set it, or write a default: `${{{name}:-…}}`");
             report.add_with(code::VARIABLE_UNSET, at, format!("variable `{name}` is not set"), Some(hint));
@@ -103,6 +104,16 @@ fn expand(report: Report<'_>, text: &str, at: Position, source: &dyn SecretSourc
     }
     out.push_str(rest);
     Some(out)
+}
+
+/// Something in the place of a variable that is not known here, so that the rest can be checked.
+fn stand_in(before: &str) -> String {
+    let text = match before.chars().last() {
+        None => "https://unresolved.invalid",
+        Some(':') => "443",
+        Some(_) => "unresolved",
+    };
+    text.to_owned()
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ fn two_routes_must_not_post_the_same_event_twice() {
     assert_eq!(
         problems(&[("acme/routes/more.yaml", Some(second))]),
         [
-            "acme/routes/more.yaml: CFG-0113: `invoice.paid` already goes to `erp` by route `invoices`; both would post it"
+            "acme/routes/more.yaml:2:5: CFG-0113: `invoice.paid` already goes to `erp` by route `invoices`; both would post it"
         ]
     );
     let other_object = format!("{second}object: journal_entry\n");
@@ -232,8 +232,10 @@ fn a_key_or_webhook_source_cannot_belong_to_two() {
             ("acme/connections/a.yaml", Some(&hook("a"))),
             ("acme/connections/b.yaml", Some(&hook("b")))
         ]),
-        ["acme/connections/b.yaml: CFG-0109: webhook source `stripe` is already that of connection `a`; \
-          give each its own `source`: event ids derive from it"]
+        [
+            "acme/connections/b.yaml:3:10: CFG-0109: webhook source `stripe` is already that of connection `a`; \
+          give each its own `source`: event ids derive from it"
+        ]
     );
 }
 
@@ -338,4 +340,57 @@ fn every_kind_of_limit_is_read() {
     );
     assert!(found.iter().any(|p| p.contains("`request` must be 1 to 5, not 6")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("unknown field `rates`") && p.contains("rate")), "{found:#?}");
+}
+
+#[test]
+fn a_connection_says_where_it_may_lead() {
+    let with = |egress: &str| format!("{ERP}egress: {egress}\n");
+    let load = |text: &str| {
+        let dir = folder(&[("acme/connections/erp.yaml", Some(text))]);
+        let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+        set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp"].egress.clone()
+    };
+    assert_eq!(load(ERP), tenancy::Egress::default(), "nowhere but to public addresses");
+    let open = load(&with("{allow_private: true, allow: [10.0.0.0/8, \"fd00::/8\"]}"));
+    assert!(open.allow_private);
+    assert_eq!(open.allow.len(), 2);
+    let wrong = with("{allow_private: yes please, allow: [10.0.0.0/33]}");
+    let found = problems(&[("acme/connections/erp.yaml", Some(&wrong))]);
+    assert_eq!(
+        found,
+        [
+            "acme/connections/erp.yaml:8:25: CFG-0105: `allow_private` must be true or false, found a text",
+            "acme/connections/erp.yaml:8:45: CFG-0106: `10.0.0.0/33` is not a network; \
+             write an address and a length, for example 10.20.0.0/16",
+        ]
+    );
+}
+
+#[test]
+fn a_policy_may_ask_for_a_guarantee() {
+    let asks = INVOICES.replace("resend}", "resend, require: at_least_onc}");
+    let found = problems(&[("acme/routes/invoices.yaml", Some(&asks))]);
+    assert_eq!(
+        found,
+        ["acme/routes/invoices.yaml:4:39: CFG-0106: `require` must be one of exactly_once, at_most_once, \
+             at_least_once, not `at_least_onc`; did you mean `at_least_once`?"]
+    );
+}
+
+#[test]
+fn a_machine_without_the_secrets_can_check_the_rest() {
+    let dir = folder(&[]);
+    assert!(TenantSet::load(dir.path(), &Given::default()).is_err());
+    let set = TenantSet::load(dir.path(), &tenancy::Offline).unwrap();
+    assert!(set.by_api_key(KEY).is_none());
+    for (url, stands) in [
+        ("${NO_SUCH_URL}", "https://unresolved.invalid"),
+        ("https://${NO_SUCH_HOST}:${PORT}/x", "https://unresolved:443/x"),
+    ] {
+        let text = ERP.replace("${ERP_URL:-http://127.0.0.1:8085}/acme/", url);
+        let dir = folder(&[("acme/connections/erp.yaml", Some(&text))]);
+        let set = TenantSet::load(dir.path(), &tenancy::Offline).unwrap();
+        let acme = set.tenant(&"acme".parse().unwrap()).unwrap();
+        assert_eq!(acme.connections["erp"].base_url.as_deref(), Some(stands));
+    }
 }

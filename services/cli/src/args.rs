@@ -8,6 +8,7 @@ use crate::commands::{
     schemas::SchemasArgs,
     send::SendArgs,
     serve::ServeArgs,
+    tenants::TenantsArgs,
     topics::TopicsArgs,
     up::UpArgs,
 };
@@ -43,6 +44,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Compare the cluster's topics with what is specified, and create or change them
     Topics(TopicsArgs),
+    /// Check the tenants' configuration, and show what each route will guarantee
+    Tenants(TenantsArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
     /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost

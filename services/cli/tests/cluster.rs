@@ -95,7 +95,7 @@ impl Up {
     fn start(dir: &Path, region: &str, registry: &str) -> Self {
         let sandbox = format!("127.0.0.1:{}", testkit::free_port().unwrap());
         let connection = format!(
-            "connection: erp\nconnector: sandbox\nbase_url: http://{sandbox}/acme\nclass: keyed\nlimits: {{concurrency: 4}}\ntimeout: 5s\n"
+            "connection: erp\nconnector: sandbox\nbase_url: http://{sandbox}/acme\nclass: keyed\negress: {{allow_private: true}}\nlimits: {{concurrency: 4}}\ntimeout: 5s\n"
         );
         write(&dir.join("tenants/acme/connections/erp.yaml"), &connection);
         write(

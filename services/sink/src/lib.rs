@@ -12,6 +12,7 @@ mod decision;
 mod doubts;
 mod engine;
 mod evidence;
+mod guarantee;
 mod message;
 mod metrics;
 mod options;
@@ -26,6 +27,7 @@ mod shares;
 mod standby;
 
 pub use arguments::Arguments;
+pub use guarantee::{Examined, Guarantee, Span, examine};
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};
 pub use plan::PlanError;
 pub use service::{Service, StartError};

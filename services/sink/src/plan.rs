@@ -1,12 +1,18 @@
 //! What the configuration asks of the sink, compiled: which routes an event takes, and how each is delivered.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use ahash::{AHashMap, AHashSet};
 use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use secrecy::ExposeSecret as _;
-use target::{Account, ClassChoice, Connector, DefinitionError, Endpoint, EndpointError};
+use target::{
+    Account, ClassChoice, Client, Connector, DefinitionError, Egress, EgressRefused, Endpoint, EndpointError,
+};
 use tenancy::{Connection, CostBucket, Limits, PerTime, Posts, Route, TargetClass, Tenant, TenantSet};
 
 /// What a connection gives its connector.
@@ -50,6 +56,17 @@ pub enum PlanError {
         /// The connection.
         connection: String,
     },
+    /// A connection leads to where it may not.
+    #[error("tenant `{tenant}`, connection `{connection}`: it leads to where it may not")]
+    Egress {
+        /// Whose.
+        tenant: TenantId,
+        /// The connection.
+        connection: String,
+        /// Where it leads.
+        #[source]
+        source: EgressRefused,
+    },
 }
 
 /// One way of an event: a route, with everything needed to deliver on it.
@@ -64,6 +81,15 @@ pub(crate) struct Way {
     pub(crate) endpoint: Endpoint,
     /// Whether a newer version that waits takes the place of an older one.
     pub(crate) conflate: bool,
+    egress: Egress,
+    client: OnceLock<Client>,
+}
+
+impl Way {
+    /// The client that goes where the connection may lead.
+    pub(crate) fn client(&self, all: &Client) -> Client {
+        self.client.get_or_init(|| all.under(&self.egress)).clone()
+    }
 }
 
 /// All ways of all tenants of the region.
@@ -106,7 +132,7 @@ impl Plan {
     /// Compiles the tenants of `region`. Connectors come from `dir`, or from the binary.
     pub(crate) fn compile(set: &TenantSet, region: &str, dir: Option<&Path>) -> Result<Self, PlanError> {
         let mut plan = Self::default();
-        let mut connectors = Connectors { dir, known: BTreeMap::new() };
+        let mut connectors = Connectors::new(dir);
         for tenant in set.iter().filter(|t| t.region == region) {
             plan.tenants.insert(tenant.id.clone());
             let mut ids = AHashMap::new();
@@ -220,27 +246,16 @@ impl Plan {
         connectors: &mut Connectors<'_>,
     ) -> Result<(), PlanError> {
         let target = &route.connection;
+        let egress = egress(target);
+        check_egress(&egress, target).map_err(|source| PlanError::Egress {
+            tenant: tenant.id.clone(),
+            connection: target.name.clone(),
+            source,
+        })?;
         let connector = connectors.get(&target.connector)?;
-        if target.base_url.is_none() && connector.base_url.is_none() {
-            return Err(PlanError::NoTarget {
-                tenant: tenant.id.clone(),
-                route: route.name.clone(),
-                connection: target.name.clone(),
-            });
-        }
         let ways = self.ways.entry(tenant.id.clone()).or_default();
         for event_type in &route.on {
-            let object = route.object.as_deref().unwrap_or(event_type.object().name());
-            let account = Account {
-                base_url: target.base_url.as_deref(),
-                class: target.class.map(class),
-                on_unknown: on_unknown(route.on_unknown),
-                token: target.token.as_ref().map(|t| t.expose_secret()),
-                values: &NO_VALUES,
-            };
-            let endpoint = Endpoint::new(&connector, object, &account).map_err(|source| {
-                PlanError::Route { tenant: tenant.id.clone(), route: route.name.clone(), source }
-            })?;
+            let endpoint = endpoint(route, *event_type, &connector)?;
             if let Some(known) = self.connections.get_mut(connection.0 as usize)
                 && !known.objects.contains(&event_type.object())
             {
@@ -254,19 +269,67 @@ impl Plan {
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 endpoint,
                 conflate: route.posts == Posts::State,
+                egress: egress.clone(),
+                client: OnceLock::new(),
             }));
         }
         Ok(())
     }
 }
 
-struct Connectors<'a> {
+/// The endpoint of a route for one of its event types.
+pub(crate) fn endpoint(
+    route: &Route,
+    event_type: EventType,
+    connector: &Connector,
+) -> Result<Endpoint, PlanError> {
+    let target = &route.connection;
+    if target.base_url.is_none() && connector.base_url.is_none() {
+        return Err(PlanError::NoTarget {
+            tenant: route.tenant.clone(),
+            route: route.name.clone(),
+            connection: target.name.clone(),
+        });
+    }
+    let account = Account {
+        base_url: target.base_url.as_deref(),
+        class: target.class.map(class),
+        on_unknown: on_unknown(route.on_unknown),
+        token: target.token.as_ref().map(|t| t.expose_secret()),
+        values: &NO_VALUES,
+    };
+    Endpoint::new(connector, route.object.as_deref().unwrap_or(event_type.object().name()), &account).map_err(
+        |source| PlanError::Route { tenant: route.tenant.clone(), route: route.name.clone(), source },
+    )
+}
+
+/// Where a connection may lead.
+pub(crate) fn egress(connection: &Connection) -> Egress {
+    let tenancy::Egress { allow_private, allow } = &connection.egress;
+    Egress { private: *allow_private, networks: allow.clone() }
+}
+
+/// Whether the address that a connection names is one that it allows; a name is looked at when it is connected to.
+pub(crate) fn check_egress(egress: &Egress, connection: &Connection) -> Result<(), EgressRefused> {
+    match connection.base_url.as_deref().and_then(|url| url.parse().ok()) {
+        Some(uri) => egress.check_literal(&uri),
+        None => Ok(()),
+    }
+}
+
+/// The definitions that were asked for.
+pub(crate) struct Connectors<'a> {
     dir: Option<&'a Path>,
     known: BTreeMap<String, Arc<Connector>>,
 }
 
-impl Connectors<'_> {
-    fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
+impl<'a> Connectors<'a> {
+    /// Definitions of the folder `dir`, or of the binary.
+    pub(crate) fn new(dir: Option<&'a Path>) -> Self {
+        Self { dir, known: BTreeMap::new() }
+    }
+
+    pub(crate) fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
         if let Some(known) = self.known.get(name) {
             return Ok(Arc::clone(known));
         }

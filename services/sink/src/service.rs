@@ -92,6 +92,7 @@ impl StartError {
             Self::Kafka(error) => error.code(),
             Self::Ledger(error) => error.code(),
             Self::Registry(error) => error.code(),
+            Self::Plan(PlanError::Egress { .. }) => "CFG-0122",
             Self::Plan(_) => "CFG-0213",
             Self::Topic { .. } => "SNK-0033",
             Self::Lease { .. } => "SNK-0034",

@@ -17,7 +17,7 @@ fn add_crm(world: &World) {
     let tenant = world.dir.path().join("tenants/acme");
     let url = format!("{}/crm", world.erp.url());
     let connection = format!(
-        "connection: crm\nconnector: sandbox\nbase_url: \"{url}\"\nclass: upsert\nlimits: {{concurrency: 8}}\ntimeout: 1s\n"
+        "connection: crm\nconnector: sandbox\nbase_url: \"{url}\"\nclass: upsert\negress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: 1s\n"
     );
     std::fs::write(tenant.join("connections/crm.yaml"), connection).unwrap();
     let route = |name: &str, on: &str, to: &str| {

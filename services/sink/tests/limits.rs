@@ -13,7 +13,7 @@ const EVENTS: usize = 24;
 fn limit(world: &World, limits: &str) {
     let url = format!("{}/acme", world.erp.url());
     let connection = format!(
-        "connection: erp\nconnector: sandbox\nbase_url: \"{url}\"\nclass: keyed\nlimits: {limits}\ntimeout: 1s\n"
+        "connection: erp\nconnector: sandbox\nbase_url: \"{url}\"\nclass: keyed\negress: {{allow_private: true}}\nlimits: {limits}\ntimeout: 1s\n"
     );
     std::fs::write(world.dir.path().join("tenants/acme/connections/erp.yaml"), connection).unwrap();
 }

@@ -79,7 +79,7 @@ impl Tenant {
         // The timeout is long, so that on a busy machine no answer is given up: what is unknown is unknown by our doing.
         let erp = format!(
             "connection: erp\nconnector: sandbox\nbase_url: \"{erp}/{id}\"\nclass: {class}\n\
-             limits: {{concurrency: 8}}\ntimeout: 4s\n"
+             egress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: 4s\n"
         );
         file("connections/erp.yaml", erp);
         let stripe = format!(

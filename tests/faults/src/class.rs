@@ -102,7 +102,7 @@ impl Class {
         file("tenant.yaml", tenant)?;
         let erp = format!(
             "connection: erp\nconnector: sandbox\nbase_url: \"{base_url}/{self}\"\nclass: {self}\n\
-             limits: {{concurrency: 8}}\ntimeout: {TIMEOUT_MS}ms\n"
+             egress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: {TIMEOUT_MS}ms\n"
         );
         file("connections/erp.yaml", erp)?;
         for (object, first) in

@@ -5,5 +5,6 @@ pub mod indoubt;
 pub mod schemas;
 pub mod send;
 pub mod serve;
+pub mod tenants;
 pub mod topics;
 pub mod up;

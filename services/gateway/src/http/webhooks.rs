@@ -70,7 +70,7 @@ async fn take(
     body: &[u8],
     now: i64,
 ) -> Result<Response, Problem> {
-    let Webhook { scheme, secrets, source } = door.webhook;
+    let Webhook { scheme, secrets, source, .. } = door.webhook;
     webhook::verify(*scheme, secrets, headers, body, now).map_err(refused)?;
     let events = events_of(doors, door, headers, body)?;
     if events.is_empty() {

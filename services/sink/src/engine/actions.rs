@@ -102,7 +102,7 @@ impl Engine {
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let standing = active.standing.clone();
-        let (client, report) = (self.parts.client.clone(), self.outbound.clone());
+        let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {
             let answer = match time_left(deadline) {
                 Some(timeout) => {
@@ -119,7 +119,7 @@ impl Engine {
         let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
-        let (client, report) = (self.parts.client.clone(), self.outbound.clone());
+        let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {
             let (seen, standing) = match time_left(deadline) {
                 Some(timeout) => client.read_back(&way.endpoint, &posting, timeout).await,

@@ -334,7 +334,7 @@ fn write_tenant(dir: &Path, erp: &str, class: &str) {
     file(
         "connections/erp.yaml",
         format!(
-            "connection: erp\nconnector: sandbox\nbase_url: \"{erp}/acme\"\nclass: {class}\nlimits: {{concurrency: 8}}\ntimeout: 1s\n"
+            "connection: erp\nconnector: sandbox\nbase_url: \"{erp}/acme\"\nclass: {class}\negress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: 1s\n"
         ),
     );
     file("routes/payments.yaml", "route: payments\non: [\"payment.*\"]\nto: erp\n".into());

@@ -1,0 +1,145 @@
+//! `counterfoil tenants validate` as an integration engineer meets it: before anything is deployed, on a machine without
+//! secrets.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+fn counterfoil(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A folder `tenants` with tenant `acme`, whose connection and route say this besides.
+fn folder(connection: &str, route: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |path: &str, text: String| {
+        let path = dir.path().join("tenants/acme").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    file(
+        "tenant.yaml",
+        "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: shop, secret: \"env:NOT_SET_HERE\"}]\n".into(),
+    );
+    file(
+        "connections/erp.yaml",
+        format!(
+            "connection: erp\nconnector: sandbox\nbase_url: https://erp.example.com\ntoken: file:/not/here\n{connection}"
+        ),
+    );
+    file("routes/orders.yaml", format!("route: orders\non: [order.created]\nto: erp\n{route}"));
+    dir
+}
+
+#[test]
+fn the_example_tenants_are_valid_and_say_what_they_guarantee() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let output = counterfoil(&root, &["tenants", "validate"]);
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    let line = |tenant: &str| {
+        let found = told.lines().find(|l| l.starts_with(tenant) && l.contains(" payments "));
+        found.unwrap_or_else(|| panic!("{told}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("acme"),
+        "acme payments erp (sandbox) K exactly_once 24h resend for 12h, then look up; \
+         another content is held in doubt 16 at a time"
+    );
+    assert!(line("globex").contains(" U exactly_once - look up; another content is "), "{told}");
+    assert!(line("initech").contains(" N at_most_once - hold in doubt "), "{told}");
+}
+
+#[test]
+fn a_route_weaker_than_its_policy_is_an_error_at_the_policy() {
+    let policy = "policy: {on_unknown: resend, require: exactly_once}\n";
+    // The connector promises keys; whoever knows that the system does not keep them says so.
+    let dir = folder("class: neither\n", policy);
+    let output = counterfoil(dir.path(), &["tenants", "validate"]);
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let expected = "tenants/acme/routes/orders.yaml:4:39: CFG-0120: `require: exactly_once`, but connection `erp` is of \
+                    class N: the route gives at_least_once; if the system";
+    assert!(told.lines().any(|line| line.starts_with(expected)), "{told}");
+
+    for (class, require, good) in [
+        ("keyed", "exactly_once", true),
+        ("upsert", "exactly_once", true),
+        ("upsert", "at_least_once", true),
+        ("neither", "at_most_once", true),
+        ("neither", "at_least_once", false),
+    ] {
+        let dir = folder(&format!("class: {class}\n"), &format!("policy: {{require: {require}}}\n"));
+        let output = counterfoil(dir.path(), &["tenants", "validate"]);
+        assert_eq!(output.status.success(), good, "{class} {require}: {}", text(&output));
+    }
+}
+
+#[test]
+fn every_problem_has_a_place_and_advice() {
+    let dir = folder("class: upsrt\n", "objct: x\n");
+    fs::write(dir.path().join("tenants/acme/notes.txt"), "").unwrap();
+    let output = counterfoil(dir.path(), &["tenants", "validate", "--json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = document["problems"].as_array().unwrap();
+    assert_eq!((document["valid"].as_bool(), problems.len()), (Some(false), 3), "{document:#}");
+    for problem in problems {
+        assert!(problem["line"].as_u64() >= Some(1) && problem["column"].as_u64() >= Some(1), "{problem}");
+        assert!(problem["suggestion"].as_str().is_some_and(|s| s.len() > 5), "{problem}");
+        assert!(problem["file"].as_str().is_some_and(|f| f.starts_with("tenants/acme")), "{problem}");
+    }
+}
+
+#[test]
+fn what_only_the_services_would_notice_is_noticed_before() {
+    let told = text_of(folder("", "object: warehouse\n").path());
+    assert!(told.starts_with("tenants/acme/routes/orders.yaml:4:9: CFG-0123: "), "{told}");
+    let dir = folder("", "");
+    let file = dir.path().join("tenants/acme/connections/erp.yaml");
+    let write = |from: &str, to: &str| {
+        let text =
+            "connection: erp\nconnector: sandbox\nbase_url: https://erp.example.com\n".replace(from, to);
+        fs::write(&file, text).unwrap();
+        text_of(dir.path())
+    };
+    let told = write("sandbox", "sandbux");
+    assert!(told.starts_with("tenants/acme/connections/erp.yaml:2:12: CFG-0121: "), "{told}");
+    let told = write("https://erp.example.com", "http://192.168.0.7:80/");
+    assert!(told.starts_with("tenants/acme/connections/erp.yaml:3:11: CFG-0122: "), "{told}");
+    assert!(told.contains("`egress: {allow_private: true}`"), "{told}");
+    let told = write("https://erp.example.com", "http://192.168.0.7:80/\negress: {allow: [192.168.0.0/24]}");
+    assert!(told.contains(": valid"), "{told}");
+}
+
+fn text_of(dir: &Path) -> String {
+    text(&counterfoil(dir, &["tenants", "validate"]))
+}
+
+#[test]
+fn secrets_are_looked_at_only_when_asked() {
+    let dir = folder("", "");
+    assert!(counterfoil(dir.path(), &["tenants", "validate"]).status.success());
+    let told = text(&counterfoil(dir.path(), &["tenants", "validate", "--resolve-secrets"]));
+    assert!(told.contains("CFG-0110: variable `NOT_SET_HERE` is not set"), "{told}");
+    // Their form is checked always, and what may be a secret is not printed.
+    let dir = folder("", "");
+    let tenant =
+        "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: shop, secret: hunter2-hunter2-hunter2}]\n";
+    fs::write(dir.path().join("tenants/acme/tenant.yaml"), tenant).unwrap();
+    let told = text_of(dir.path());
+    assert!(told.contains("CFG-0110") && !told.contains("hunter2"), "{told}");
+}

@@ -1,0 +1,282 @@
+//! What each route will guarantee, before anything is deployed: derived from the same endpoints that deliver.
+
+use std::{collections::BTreeSet, fmt, path::Path};
+
+use delivery::{Class, OnExisting, OnUnknown};
+use event::{ObjectKind, TenantId};
+use target::{Endpoint, EndpointError};
+use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Tenant, TenantSet};
+
+use crate::{
+    plan::{self, Connectors, PlanError},
+    restore::chain,
+};
+
+/// A route weaker than its policy asks.
+const TOO_WEAK: &str = "CFG-0120";
+/// A connector that does not exist or cannot be read.
+const NO_CONNECTOR: &str = "CFG-0121";
+/// A connection that leads to an address it does not allow.
+const EGRESS: &str = "CFG-0122";
+/// A route that its connector cannot carry out.
+const NOT_POSSIBLE: &str = "CFG-0123";
+
+/// What a route guarantees for some of its objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarantee {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The route.
+    pub route: String,
+    /// The objects of the events that it is about.
+    pub objects: BTreeSet<ObjectKind>,
+    /// Where they go.
+    pub connection: String,
+    /// What kind of system that is.
+    pub connector: String,
+    /// What the target can do.
+    pub class: Class,
+    /// How long a write may take to show in a look-up, milliseconds.
+    pub lag_ms: u64,
+    /// What happens where a document is found that says something else.
+    pub on_existing: OnExisting,
+    /// How many effects an event has, whatever fails.
+    pub gives: Require,
+    /// What the target may be asked for.
+    pub limits: Limits,
+}
+
+/// What an examination found.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// For every route that can be carried out.
+    pub guarantees: Vec<Guarantee>,
+    /// What keeps the configuration from being accepted; files as paths below the folder of the tenants.
+    pub problems: Vec<Problem>,
+}
+
+/// Examines every route of every tenant. Connectors come from `dir`, or from the binary.
+pub fn examine(set: &TenantSet, dir: Option<&Path>) -> Examined {
+    let mut examined = Examined::default();
+    let mut connectors = Connectors::new(dir);
+    for tenant in set.iter() {
+        check_connections(tenant, &mut examined.problems);
+        for route in &tenant.routes {
+            examine_route(route, &mut connectors, &mut examined);
+        }
+    }
+    examined.problems.sort_by(|a, b| (&a.file, a.at, a.code).cmp(&(&b.file, b.at, b.code)));
+    examined.problems.dedup();
+    examined
+}
+
+fn check_connections(tenant: &Tenant, problems: &mut Vec<Problem>) {
+    for connection in tenant.connections.values() {
+        if let Err(refused) = plan::check_egress(&plan::egress(connection), connection) {
+            let hint = match refused.kind {
+                target::Kind::Loopback | target::Kind::Private => {
+                    "if it is meant: `egress: {allow_private: true}`"
+                }
+                target::Kind::LinkLocal | target::Kind::Special => {
+                    "if it is meant: `egress: {allow: [<network>]}`"
+                }
+            };
+            let at = connection.base_url_at;
+            problems.push(of_connection(EGRESS, &tenant.id, connection, at, refused.to_string(), hint));
+        }
+    }
+}
+
+fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut Examined) {
+    let connection = &*route.connection;
+    let connector = match connectors.get(&connection.connector) {
+        Ok(connector) => connector,
+        Err(error) => {
+            let hint = "name one that exists, or give its folder with --connectors";
+            let at = connection.connector_at;
+            return examined.problems.push(of_connection(
+                NO_CONNECTOR,
+                &route.tenant,
+                connection,
+                at,
+                chain(&error),
+                hint,
+            ));
+        }
+    };
+    if let Some(name) = route.object.as_deref().filter(|name| name.parse::<ObjectKind>().is_err()) {
+        let hint = format!("the objects are {}", ObjectKind::ALL.map(ObjectKind::name).join(", "));
+        let message = format!("there is no object `{name}`");
+        return examined.problems.push(of_route(NOT_POSSIBLE, route, route.places.object, message, hint));
+    }
+    let mut found: Vec<Guarantee> = Vec::new();
+    for event_type in &route.on {
+        match plan::endpoint(route, *event_type, &connector) {
+            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
+            Err(error) => examined.problems.push(impossible(route, &error)),
+        }
+    }
+    examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
+    examined.guarantees.append(&mut found);
+}
+
+/// Objects of which the same can be said go together.
+fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
+    let same = |known: &&mut Guarantee| {
+        (known.class, known.lag_ms, known.on_existing) == (one.class, one.lag_ms, one.on_existing)
+    };
+    match found.iter_mut().find(same) {
+        Some(known) => known.objects.extend(one.objects),
+        None => found.push(one),
+    }
+}
+
+fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarantee {
+    let class = endpoint.class();
+    Guarantee {
+        tenant: route.tenant.clone(),
+        route: route.name.clone(),
+        objects: BTreeSet::from([object]),
+        connection: route.connection.name.clone(),
+        connector: route.connection.connector.clone(),
+        class,
+        lag_ms: endpoint.lag_ms(),
+        on_existing: endpoint.on_existing(),
+        gives: match class {
+            Class::Keyed { .. } | Class::Upsert => Require::ExactlyOnce,
+            Class::Neither(OnUnknown::Park) => Require::AtMostOnce,
+            Class::Neither(OnUnknown::Resend) => Require::AtLeastOnce,
+        },
+        limits: route.connection.limits.clone(),
+    }
+}
+
+fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
+    let require = route.require.filter(|require| !require.is_met_by(guarantee.gives))?;
+    let Guarantee { connection, gives, .. } = guarantee;
+    let message = format!(
+        "`require: {require}`, but connection `{connection}` is of class {}: the route gives {gives}",
+        guarantee.letter()
+    );
+    let hint = match require {
+        Require::ExactlyOnce => format!(
+            "if the system honours an idempotency key or can be looked up by reference, give connection `{connection}` \
+             `class: keyed` or `class: upsert` and its connector what that needs; else ask for {gives}"
+        ),
+        Require::AtMostOnce => "write `on_unknown: park`".to_owned(),
+        Require::AtLeastOnce => {
+            "write `on_unknown: resend`, and know that duplicates are possible".to_owned()
+        }
+    };
+    Some(of_route(TOO_WEAK, route, route.places.require, message, hint))
+}
+
+fn impossible(route: &Route, error: &PlanError) -> Problem {
+    let connection = &*route.connection;
+    if let PlanError::Route { source: EndpointError::Connection { .. }, .. } = error {
+        let hint = "correct the connection's `base_url`, token or the connector's headers";
+        return of_connection(
+            NOT_POSSIBLE,
+            &route.tenant,
+            connection,
+            connection.base_url_at,
+            chain(error),
+            hint,
+        );
+    }
+    let hint = format!(
+        "name another `object`, another connection, or a class that connector `{}` can do",
+        connection.connector
+    );
+    of_route(NOT_POSSIBLE, route, route.places.object, chain(error), hint)
+}
+
+fn of_route(code: &'static str, route: &Route, at: Position, message: String, hint: String) -> Problem {
+    let file = format!("{}/routes/{}.yaml", route.tenant, route.name);
+    Problem { code, file, at, message, suggestion: Some(hint) }
+}
+
+fn of_connection(
+    code: &'static str,
+    tenant: &TenantId,
+    connection: &Connection,
+    at: Position,
+    message: String,
+    hint: &str,
+) -> Problem {
+    let file = format!("{tenant}/connections/{}.yaml", connection.name);
+    Problem { code, file, at, message, suggestion: Some(hint.to_owned()) }
+}
+
+impl Guarantee {
+    /// The letter of the class, as GUARANTEES.md has it.
+    pub fn letter(&self) -> char {
+        match self.class {
+            Class::Keyed { .. } => 'K',
+            Class::Upsert => 'U',
+            Class::Neither(_) => 'N',
+        }
+    }
+
+    /// How long the target remembers a key, milliseconds.
+    pub fn key_window_ms(&self) -> Option<u64> {
+        match self.class {
+            Class::Keyed { window_ms, .. } => Some(window_ms),
+            Class::Upsert | Class::Neither(_) => None,
+        }
+    }
+
+    /// What happens to a posting of which nobody knows whether it was applied.
+    pub fn on_unknown(&self) -> String {
+        match self.class {
+            Class::Keyed { window_ms, readable } => {
+                let then = if readable { self.look() } else { "hold in doubt".to_owned() };
+                format!("resend for {}, then {then}", Span(window_ms / 2))
+            }
+            Class::Upsert => self.look(),
+            Class::Neither(OnUnknown::Park) => "hold in doubt".to_owned(),
+            Class::Neither(OnUnknown::Resend) => "resend, flagged: duplicates are possible".to_owned(),
+        }
+    }
+
+    fn look(&self) -> String {
+        let when = if self.lag_ms > 0 { format!(" after {}", Span(self.lag_ms)) } else { String::new() };
+        let other = match self.on_existing {
+            OnExisting::Overwrite => "written over",
+            OnExisting::Verify => "held in doubt",
+            OnExisting::Skip => "left",
+        };
+        format!("look up{when}; another content is {other}")
+    }
+
+    /// The limits, in short.
+    pub fn limits(&self) -> String {
+        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on } = &self.limits;
+        let per = |limit: &PerTime, unit: &str| {
+            format!("{}{unit} per {}", limit.max, Span(limit.per.as_millis() as u64))
+        };
+        let mut all = vec![format!("{concurrency} at a time")];
+        all.extend(rate.iter().chain(quota).map(|limit| per(limit, "")));
+        all.extend(cost_bucket.map(|b| format!("{} points, {} per s", b.capacity, b.per_second)));
+        all.extend(exec_time.as_ref().map(|limit| per(limit, " ms")));
+        all.extend(serialize_on.as_ref().map(|field| format!("one per {field}")));
+        all.join(", ")
+    }
+}
+
+/// Milliseconds for people.
+pub struct Span(pub u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        // 24h and 36h are said so: windows are known by their hours.
+        let fits = |(ms, unit): &&(u64, &str)| {
+            self.0 >= *ms && self.0.is_multiple_of(*ms) && (*unit != "d" || self.0 > 2 * ms)
+        };
+        match units.iter().find(fits) {
+            Some((ms, unit)) => write!(f, "{}{unit}", self.0 / ms),
+            None => write!(f, "{}ms", self.0),
+        }
+    }
+}
