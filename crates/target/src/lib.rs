@@ -11,6 +11,7 @@ pub mod definition;
 mod egress;
 mod endpoint;
 mod finder;
+mod lint;
 mod operation;
 mod path;
 mod posting;
@@ -22,6 +23,7 @@ pub use crate::{
     definition::{Connector, DefinitionError},
     egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
+    lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
 };
 

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
+    connector::ConnectorArgs,
     control::{PausedArgs, TurnArgs},
     indoubt::IndoubtArgs,
     schemas::SchemasArgs,
@@ -46,6 +47,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Check the tenants' configuration, and show what each route will guarantee
     Tenants(TenantsArgs),
+    /// Begin and check the definitions of systems
+    Connector(ConnectorArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
     /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost

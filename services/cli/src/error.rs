@@ -52,6 +52,15 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be written, or is there already.
+    #[error("cannot write {}", path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The gateway's address is no HTTP URL.
     #[error("`{0}` is not the URL of a gateway")]
     Url(String),
@@ -131,6 +140,7 @@ impl CommandError {
             Self::Key { .. } => "CFG-0303",
             Self::Input { .. } => "CFG-0304",
             Self::Url(_) => "CFG-0305",
+            Self::Output { .. } => "CFG-0308",
             Self::StalePlan { .. } => "TOP-0006",
             Self::GaveUp { .. } => "GTW-0050",
             Self::Refused { code, .. } => code,

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod connector;
 pub mod control;
 pub mod indoubt;
 pub mod schemas;

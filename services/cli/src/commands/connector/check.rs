@@ -1,0 +1,150 @@
+//! `counterfoil connector check`: what is wrong or odd about a definition.
+
+use std::{
+    error::Error as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+use target::{Connector, DefinitionError, Severity};
+
+use crate::{
+    error::{self, CommandError},
+    out,
+};
+
+/// The stable code of a finding that is no error of reading.
+const ODD: &str = "CFG-0211";
+
+/// Flags of `counterfoil connector check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Files of definitions, or folders of them
+    #[arg(value_name = "PATH", default_value = "connectors")]
+    paths: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A finding with its place.
+struct Told {
+    file: String,
+    line: usize,
+    column: usize,
+    error: bool,
+    what: String,
+}
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let files = files(&args.paths).map_err(error::command)?;
+    let mut told = Vec::new();
+    for file in &files {
+        let yaml = std::fs::read_to_string(file).map_err(|source| {
+            error::command(CommandError::Input { file: file.display().to_string(), source })
+        })?;
+        told.extend(check(&file.display().to_string(), &yaml));
+    }
+    let good = told.iter().all(|t| !t.error);
+    if args.json {
+        let findings: Value = told.iter().map(Told::json).collect();
+        out::line(format_args!(
+            "{:#}",
+            json!({"valid": good, "definitions": files.len(), "findings": findings})
+        ));
+    } else {
+        told.iter().for_each(|t| out::line(t.line()));
+        let errors = told.iter().filter(|t| t.error).count();
+        out::line(format!("{} definitions, {errors} errors, {} warnings", files.len(), told.len() - errors));
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(file: &str, yaml: &str) -> Vec<Told> {
+    let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let at = |line: usize, column: usize, error: bool, what: String| Told {
+        file: file.to_owned(),
+        line,
+        column,
+        error,
+        what,
+    };
+    let connector = match Connector::parse(&name, yaml) {
+        Ok(connector) => connector,
+        Err(error) => {
+            let (line, column) = place(&error);
+            return vec![at(line, column, true, reason(&error))];
+        }
+    };
+    let mut told: Vec<Told> = target::lint(&connector, yaml)
+        .into_iter()
+        .map(|f| at(f.line.unwrap_or(1), 1, f.severity == Severity::Error, f.what))
+        .collect();
+    if connector.connector != name {
+        let what =
+            format!("the definition says `connector: {}`, its file is called `{name}`", connector.connector);
+        told.insert(0, at(1, 1, true, what));
+    }
+    told
+}
+
+/// What the parser said, in a line, with the name that was perhaps meant.
+fn reason(error: &DefinitionError) -> String {
+    let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let first = said.lines().next().unwrap_or_default();
+    let first = first.split_once(": line ").map_or(first, |(_, rest)| rest);
+    let what = first.split_once(": ").map_or(first, |(_, what)| what);
+    match target::meant(&said) {
+        Some(meant) => format!("{what}; did you mean `{meant}`?"),
+        None => what.to_owned(),
+    }
+}
+
+fn place(error: &DefinitionError) -> (usize, usize) {
+    match error {
+        DefinitionError::Yaml { source, .. } => {
+            source.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize))
+        }
+        DefinitionError::Value { .. } => (1, 1),
+    }
+}
+
+impl Told {
+    fn line(&self) -> String {
+        let Self { file, line, column, error, what } = self;
+        let severity = if *error { ODD } else { "warning" };
+        format!("{file}:{line}:{column}: {severity}: {what}")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "severity": if self.error { "error" } else { "warning" },
+            "code": ODD,
+            "message": self.what,
+        })
+    }
+}
+
+/// The files themselves, and the `.yaml` files of folders, in order.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable = |source| CommandError::Input { file: path.display().to_string(), source };
+        let entries =
+            std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
+        let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        found.retain(|file| file.extension().is_some_and(|e| e == "yaml"));
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}

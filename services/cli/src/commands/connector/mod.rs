@@ -1,0 +1,45 @@
+//! `counterfoil connector`: definitions of systems, begun, checked and tried out.
+
+mod check;
+mod new;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// Flags of `counterfoil connector`.
+#[derive(Debug, Args)]
+pub struct ConnectorArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write a definition to begin with, with its mapping and the cases of its contract test
+    #[command(after_help = "\
+Styles: rest (documents by our reference), search (a list that is searched), jsonrpc, graphql, form.
+
+Example:
+  counterfoil connector new acme_erp --style search --dir connectors")]
+    New(new::NewArgs),
+    /// Read definitions, and say what is wrong or odd about them; asks nobody
+    #[command(after_help = "\
+Each finding comes as file:line:column: code: what. Exit code 0: no error (there may be warnings). 1: there is one.
+
+Example:
+  counterfoil connector check connectors/acme_erp.yaml")]
+    Check(check::CheckArgs),
+}
+
+/// Begins or checks.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub async fn run(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::New(args) => new::run(&args),
+        Action::Check(args) => check::run(&args),
+    }
+}

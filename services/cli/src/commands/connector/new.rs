@@ -1,0 +1,94 @@
+//! `counterfoil connector new`: files to begin with.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    error::{self, CommandError},
+    out,
+};
+
+/// Flags of `counterfoil connector new`.
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// Name of the system: small letters, digits and `_`
+    #[arg(value_name = "NAME", value_parser = name)]
+    name: String,
+    /// How the system is spoken to
+    #[arg(long, value_enum, default_value = "rest")]
+    style: Style,
+    /// Folder of connector definitions
+    #[arg(long, value_name = "DIR", default_value = "connectors")]
+    dir: PathBuf,
+}
+
+/// How a system is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Style {
+    /// Documents by our reference.
+    Rest,
+    /// A list that is searched.
+    Search,
+    /// JSON-RPC.
+    Jsonrpc,
+    /// GraphQL.
+    Graphql,
+    /// Forms.
+    Form,
+}
+
+impl Style {
+    fn template(self) -> &'static str {
+        match self {
+            Self::Rest => include_str!("templates/rest.yaml"),
+            Self::Search => include_str!("templates/search.yaml"),
+            Self::Jsonrpc => include_str!("templates/jsonrpc.yaml"),
+            Self::Graphql => include_str!("templates/graphql.yaml"),
+            Self::Form => include_str!("templates/form.yaml"),
+        }
+    }
+}
+
+const MAPPING: &str = include_str!("templates/invoice.vrl");
+
+pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
+    let folder = args.dir.join(&args.name);
+    let files = [
+        (args.dir.join(format!("{}.yaml", args.name)), args.style.template().replace("NAME", &args.name)),
+        (folder.join("mappings/invoice.vrl"), MAPPING.replace("NAME", &args.name)),
+    ];
+    for (path, _) in &files {
+        if path.exists() {
+            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            return Err(error::command(CommandError::Output { path: path.clone(), source }));
+        }
+    }
+    for (path, text) in &files {
+        write(path, text)
+            .map_err(|source| error::command(CommandError::Output { path: path.clone(), source }))?;
+        out::line(format!("wrote {}", path.display()));
+    }
+    out::line(format!("next: counterfoil connector check {}", files[0].0.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    std::fs::write(path, text)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match text {
+        "" => Err("a name is needed".to_owned()),
+        text if text.len() > 40 => Err("at most 40 characters".to_owned()),
+        text if text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_lowercase()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("small letters, digits and `_`, beginning with a letter".to_owned()),
+    }
+}
