@@ -12,6 +12,8 @@ use crate::{
     window::PartitionId,
 };
 
+/// How long an Intent may wait for its slot before it must be written anew.
+const SLOT_WAIT_MS: u64 = 1_000;
 /// Identical failures in a row after which a posting is not simply repeated any more…
 const STUCK_AFTER: u32 = 6;
 /// …if the target has applied so many others meanwhile: then it is not away.
@@ -213,12 +215,13 @@ impl Posting {
         keyed && self.unknown && self.new.class.resolve(self.age_ms(now)) != Resolution::Resend
     }
 
-    /// The Intent of the current attempt. Its deadline leaves one time-out for the wait for a slot.
+    /// The Intent of the current attempt. Its deadline leaves a moment for the wait for a slot: whoever takes over waits it out, so it
+    /// is short; a request that would outlive it has its Intent written anew.
     pub(crate) fn renew_intent(&mut self, epoch: u64, timeout_ms: u64, now: Now) -> Intent {
         if self.first_attempt_at.is_none() {
             self.first_attempted(now.wall, now);
         }
-        self.intent_deadline = now.wall + 2 * timeout_ms as i64;
+        self.intent_deadline = now.wall + (timeout_ms + timeout_ms.min(SLOT_WAIT_MS)) as i64;
         Intent {
             attempt: self.attempt,
             epoch,

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sandbox::Change;
 
 use crate::{
-    class::Class,
+    class::{Class, TIMEOUT_MS},
     feed::Feed,
     moments::Moments,
     plan::{self, Round},
@@ -71,6 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         registry: options.registry,
         keep: options.keep,
         pace: Pace::Short,
+        timeout_ms: TIMEOUT_MS,
         quota: |_| Class::NO_QUOTA,
     };
     let mut world = Box::pin(World::start(given)).await?;

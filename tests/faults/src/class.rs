@@ -87,8 +87,16 @@ impl Class {
         }
     }
 
-    /// Writes the tenant's configuration, its target at `base_url`; it may send `quota` events a second.
-    pub fn write(self, folder: &Path, region: &str, base_url: &str, quota: u32) -> anyhow::Result<()> {
+    /// Writes the tenant's configuration, its target at `base_url`; it may send `quota` events a second, and waits
+    /// `timeout_ms` for an answer.
+    pub fn write(
+        self,
+        folder: &Path,
+        region: &str,
+        base_url: &str,
+        quota: u32,
+        timeout_ms: u64,
+    ) -> anyhow::Result<()> {
         let variable = self.variable();
         let file = |path: &str, text: String| -> anyhow::Result<()> {
             let path = folder.join(self.name()).join(path);
@@ -102,7 +110,7 @@ impl Class {
         file("tenant.yaml", tenant)?;
         let erp = format!(
             "connection: erp\nconnector: sandbox\nbase_url: \"{base_url}/{self}\"\nclass: {self}\n\
-             egress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: {TIMEOUT_MS}ms\n"
+             egress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: {timeout_ms}ms\n"
         );
         file("connections/erp.yaml", erp)?;
         for (object, first) in

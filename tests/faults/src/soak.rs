@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    class::Class,
+    class::{Class, TIMEOUT_MS},
     evidence::Evidence,
     feed::Feed,
     moments::Moments,
@@ -64,6 +64,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         registry: None,
         keep: None,
         pace: Pace::Default,
+        timeout_ms: TIMEOUT_MS,
         quota: |_| Class::NO_QUOTA,
     };
     let mut world = Box::pin(World::start(given)).await?;

@@ -35,6 +35,9 @@ pub struct Options {
     /// How many kills, of one sink and the other in turn
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     times: u32,
+    /// How long a target is waited for: a request that the kill cut off counts as under way for so long
+    #[arg(long, value_name = "MS", default_value_t = TIMEOUT_MS, value_parser = clap::value_parser!(u64).range(500..=60_000))]
+    timeout_ms: u64,
     /// Print the figures as one JSON object, and nothing else on standard output
     #[arg(long)]
     json: bool,
@@ -48,6 +51,8 @@ struct Figures {
     /// For each kill, from the SIGKILL to the moment when every partition had posted again.
     seconds: Vec<f64>,
     limit_seconds: f64,
+    /// How long a target is waited for.
+    timeout_seconds: f64,
     /// Postings that were under way at a kill, by class.
     under_way: BTreeMap<&'static str, UnderWay>,
     violations: usize,
@@ -67,6 +72,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         registry: None,
         keep: None,
         pace: Pace::Default,
+        timeout_ms: options.timeout_ms,
         quota: |_| Class::NO_QUOTA,
     };
     let mut world = Box::pin(World::start(given)).await?;
@@ -89,7 +95,8 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         partitions,
         seconds,
         limit_seconds: LIMIT_S,
-        under_way: under_way(&evidence),
+        timeout_seconds: options.timeout_ms as f64 / 1_000.0,
+        under_way: under_way(&evidence, options.timeout_ms),
         violations: violations.len(),
     };
     let line =
@@ -143,18 +150,18 @@ fn standstills(world: &World, evidence: &Evidence) -> anyhow::Result<(usize, Vec
     Ok((arrivals.len(), seconds))
 }
 
-fn under_way(evidence: &Evidence) -> BTreeMap<&'static str, UnderWay> {
+fn under_way(evidence: &Evidence, timeout_ms: u64) -> BTreeMap<&'static str, UnderWay> {
     let mut all: BTreeMap<&'static str, UnderWay> = BTreeMap::new();
+    let deadline_us = i64::try_from(timeout_ms).unwrap_or(i64::MAX) * 1_000;
     for (class, row) in &evidence.requests {
         let Some(outcome) = row.event_id.as_deref().and_then(|id| evidence.outcome(id)) else { continue };
-        let hit =
-            |kill: &i64| row.at <= *kill && outcome.settled_at > *kill && row.at > *kill - deadline_us();
+        let hit = |kill: &i64| row.at <= *kill && outcome.settled_at > *kill && row.at > *kill - deadline_us;
         if !evidence.moments.kills.iter().any(hit) {
             continue;
         }
-        let late = rounded(outcome.settled_at - row.at - deadline_us());
+        let late = rounded(outcome.settled_at - row.at - deadline_us);
         // A posting of the sink that lived on is settled at once; it does not count.
-        if outcome.settled_at - row.at < deadline_us() && outcome.attempts == 1 {
+        if outcome.settled_at - row.at < deadline_us && outcome.attempts == 1 {
             continue;
         }
         let entry = all
@@ -164,10 +171,6 @@ fn under_way(evidence: &Evidence) -> BTreeMap<&'static str, UnderWay> {
         entry.settled_after_deadline_seconds = entry.settled_after_deadline_seconds.max(late);
     }
     all
-}
-
-fn deadline_us() -> i64 {
-    i64::try_from(TIMEOUT_MS).unwrap_or(i64::MAX) * 1_000
 }
 
 /// Microseconds as seconds with two decimals.

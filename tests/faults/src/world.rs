@@ -46,6 +46,8 @@ pub struct Given {
     /// Where logs and ledgers are kept; a temporary folder if nowhere.
     pub keep: Option<PathBuf>,
     pub pace: Pace,
+    /// How long a target is waited for.
+    pub timeout_ms: u64,
     /// How many events a second a tenant may send.
     pub quota: fn(Class) -> u32,
 }
@@ -70,7 +72,8 @@ impl World {
         for class in Class::ALL {
             let port = free_port()?;
             cluster.proxies.proxy(class.name(), port, &erp.address).await?;
-            class.write(&tenants, &region, &format!("http://127.0.0.1:{port}"), (given.quota)(class))?;
+            let target = format!("http://127.0.0.1:{port}");
+            class.write(&tenants, &region, &target, (given.quota)(class), given.timeout_ms)?;
             erp.change(class, class.healthy()).await?;
         }
         prepare(&cluster, &region, &tenants).await?;

@@ -157,7 +157,7 @@ async fn update(
     }
     let document = &mut world.documents[id - 1];
     let expected = headers.get("if-match").map(|v| v.to_str().unwrap().to_owned());
-    if expected.is_some_and(|expected| expected != document["version"].to_string()) {
+    if expected.is_some_and(|expected| document["version"] != expected.parse::<u64>().unwrap_or(0)) {
         return refused(StatusCode::PRECONDITION_FAILED, "stale");
     }
     for (name, value) in body.as_object().unwrap() {
