@@ -42,6 +42,30 @@ pub enum ErrorClass {
     Unsupported,
 }
 
+impl ErrorClass {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Throttled,
+        Self::QuotaExhausted,
+        Self::LockContention,
+        Self::Transient,
+        Self::AuthExpired,
+        Self::AuthDenied,
+        Self::Validation,
+        Self::MissingReference,
+        Self::Duplicate,
+        Self::AmbiguousKey,
+        Self::Stale,
+        Self::ClosedPeriod,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::AlreadyAccepted,
+        Self::InFlight,
+        Self::KeyReuseMismatch,
+        Self::Unsupported,
+    ];
+}
+
 /// One attempt's answer, classified as class × outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

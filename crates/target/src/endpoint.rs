@@ -6,6 +6,7 @@ use bytes::Bytes;
 use delivery::{Answer, Class, OnExisting, OnUnknown};
 use event::PostingKey;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// What a system can do against double effects, as configuration says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassChoice {
     /// K: it honours an idempotency key.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod errors;
@@ -9,7 +10,7 @@ mod object;
 mod request;
 pub(crate) mod value;
 
-use self::value::duration_ms;
+use self::value::{DurationText, duration_ms};
 pub use self::{errors::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
@@ -42,7 +43,7 @@ impl DefinitionError {
 }
 
 /// A connector: how one kind of system is written, read and understood.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connector {
     /// Its name, as connections use it.
@@ -78,7 +79,7 @@ pub struct Connector {
 }
 
 /// What a definition rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// It was run against the system.
@@ -89,7 +90,7 @@ pub enum Evidence {
 }
 
 /// A value that a connection gives.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
     /// What it is, for whoever writes the connection.
@@ -100,7 +101,7 @@ pub struct Field {
 }
 
 /// How a request proves whose it is.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
     /// Not at all.
@@ -117,7 +118,7 @@ pub enum Auth {
 }
 
 /// The idempotency key of a system that honours one.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// Where it stands.
@@ -127,11 +128,12 @@ pub struct Key {
     pub name: String,
     /// How long the system remembers it, for example `24h`.
     #[serde(deserialize_with = "duration_ms", rename = "window")]
+    #[schemars(with = "DurationText")]
     pub window_ms: u64,
 }
 
 /// Where an idempotency key stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPlace {
     /// In a header.
@@ -143,7 +145,7 @@ pub enum KeyPlace {
 }
 
 /// The name of a header.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderName {
     /// The name.
@@ -163,6 +165,11 @@ impl Connector {
             return Err(DefinitionError::Value { name: name.to_owned(), what });
         };
         Self::parse(name, yaml)
+    }
+
+    /// The JSON Schema of a definition, for editors; connectors/schema.json.
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
     }
 
     /// Reads a definition; `name` is for messages.

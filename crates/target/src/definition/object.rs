@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     request::Request,
-    value::{duration_ms, one_or_many},
+    value::{DurationText, OneOrMany, duration_ms, one_or_many},
 };
 
 /// One object of the system.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(from = "ObjectFile")]
+#[schemars(with = "ObjectFile")]
 pub struct Object {
     /// Its path below the base URL.
     pub path: String,
@@ -27,7 +29,7 @@ pub struct Object {
 }
 
 /// An object as it stands in the file: its own operation lies flat beside the rest.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ObjectFile {
     #[serde(default)]
@@ -67,7 +69,7 @@ impl From<ObjectFile> for Object {
 }
 
 /// How a reference must look.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// The target's field that holds it; for readers of the definition.
@@ -79,7 +81,7 @@ pub struct Reference {
 }
 
 /// What is done with an object: a write, then further steps.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// How a new one is written.
@@ -99,7 +101,7 @@ pub struct Operation {
 }
 
 /// When an operation begins with a look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LookupFirst {
     /// Only after an attempt whose outcome is unknown: the first one of ours cannot be there yet.
@@ -110,7 +112,7 @@ pub enum LookupFirst {
 }
 
 /// How a document is written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Write {
     /// The request.
@@ -124,7 +126,7 @@ pub struct Write {
 }
 
 /// A step after the write, with its own check.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Its name, for messages.
@@ -138,18 +140,19 @@ pub struct Step {
 }
 
 /// A condition on what a look found.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// Where.
     pub path: String,
     /// What stands there; one of several. Absent: anything but null, false, 0, and what is empty.
     #[serde(default, rename = "is", deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany<Value>")]
     pub is: Vec<Value>,
 }
 
 /// How a document is found by our reference.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// The request.
@@ -181,6 +184,7 @@ pub struct Lookup {
     pub consistency: Consistency,
     /// With `consistency: eventual`: how long a write may take to show, for example `5s`.
     #[serde(default, deserialize_with = "duration_ms", rename = "lag")]
+    #[schemars(with = "DurationText")]
     pub lag_ms: u64,
 }
 
@@ -193,7 +197,7 @@ fn whole() -> String {
 }
 
 /// What is compared.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Compare {
     /// All or nothing.
@@ -209,7 +213,7 @@ impl Default for Compare {
 }
 
 /// What is compared, by a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompareWord {
     /// The whole payload: everything that was sent stands there.
@@ -219,7 +223,7 @@ pub enum CompareWord {
 }
 
 /// Whether a write shows in a look-up at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Consistency {
     /// At once.
@@ -230,7 +234,7 @@ pub enum Consistency {
 }
 
 /// What to do when a look-up finds a document that says something else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExisting {
     /// Touch nothing: the posting is in doubt.

@@ -1,8 +1,9 @@
 //! Requests as they stand in a definition. docs/connectors.md has the placeholders.
 
-use std::fmt;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -29,7 +30,7 @@ pub struct Request {
 }
 
 /// The value of a query's parameter.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Query {
     /// A text.
@@ -49,7 +50,7 @@ pub enum Query {
 }
 
 /// How a body is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encode {
     /// As JSON.
@@ -84,5 +85,36 @@ impl<'de> Deserialize<'de> for Request {
             }
         }
         input.deserialize_any(TextOrMap)
+    }
+}
+
+/// [`Request`] where it stands as a map: for the schema, which the derive cannot make beside `remote`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)] // stands for its schema only
+struct RequestMap {
+    /// Method and address.
+    send: String,
+    /// The query: a text, a list of texts (the name is repeated), or `{json: …}`, `{base64url: …}` for JSON in it.
+    #[serde(default)]
+    query: BTreeMap<String, Query>,
+    /// Headers beside the connector's.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// The body. Absent: the payload where something is written, else none.
+    body: Option<Value>,
+    /// How the body is written.
+    #[serde(default)]
+    encode: Encode,
+}
+
+impl JsonSchema for Request {
+    fn schema_name() -> Cow<'static, str> {
+        "Request".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let map = generator.subschema_for::<RequestMap>();
+        json_schema!({"oneOf": [{"type": "string", "pattern": "^[A-Z]+ .+$"}, map]})
     }
 }

@@ -1,17 +1,32 @@
 //! How single values stand in a definition.
 
+use delivery::ErrorClass;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+
+/// One value or a list of them, as it stands in the file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany<T> {
+    Many(Vec<T>),
+    One(T),
+}
+
+/// A duration as it stands in the file.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^[0-9]+(ms|s|m|h|d)$", "examples" = ["250ms", "5s", "24h"]))]
+#[allow(dead_code)] // stands for its schema only
+pub(super) struct DurationText(String);
+
+/// The classes of errors; their type belongs to the delivery engine, which knows no schema.
+pub(super) fn error_class(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ErrorClass::ALL})
+}
 
 /// One value or a list of them.
 pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     input: D,
 ) -> Result<Vec<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany<T> {
-        Many(Vec<T>),
-        One(T),
-    }
     Ok(match OneOrMany::deserialize(input)? {
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,

@@ -2,6 +2,7 @@
 
 mod check;
 mod new;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -31,9 +32,16 @@ Each finding comes as file:line:column: code: what. Exit code 0: no error (there
 Example:
   counterfoil connector check connectors/acme_erp.yaml")]
     Check(check::CheckArgs),
+    /// Print the JSON Schema of a definition, for editors
+    #[command(after_help = "\
+A definition whose first line is `# yaml-language-server: $schema=schema.json` is completed and checked while it is written.
+
+Example:
+  counterfoil connector schema > connectors/schema.json")]
+    Schema,
 }
 
-/// Begins or checks.
+/// Begins, checks, or prints the vocabulary.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -41,5 +49,6 @@ pub async fn run(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::New(args) => new::run(&args),
         Action::Check(args) => check::run(&args),
+        Action::Schema => Ok(schema::run()),
     }
 }
