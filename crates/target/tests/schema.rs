@@ -1,4 +1,5 @@
 //! The JSON Schema that editors use says what the program reads.
+#![allow(clippy::unwrap_used)]
 
 use std::{fs, path::PathBuf};
 
