@@ -101,3 +101,56 @@ fn base_string(method: &Method, uri: &Uri, parameters: Vec<(String, String)>) ->
     let address = format!("{scheme}://{host}{port}{}", uri.path());
     format!("{}&{}&{}", method.as_str(), encoded(&address), encoded(&parameters.join("&")))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// The request of RFC 5849, section 3.4.1.1, with SHA-256 in the place of SHA-1. The signature is one that another
+    /// implementation publishes in its tests.
+    #[test]
+    fn the_example_of_the_rfc_is_signed_as_others_sign_it() {
+        let uri: Uri = "http://EXAMPLE.com:80/request?b5=%3D%253D&a3=a&c%40=&a2=r%20b".parse().unwrap();
+        let mut parameters = pairs(uri.query().unwrap());
+        parameters.extend(pairs("c2&a3=2+q"));
+        for (name, value) in [
+            ("oauth_consumer_key", "9djdj82h48djs9d2"),
+            ("oauth_token", "kkk9d7dh3k39sjv7"),
+            ("oauth_signature_method", "HMAC-SHA256"),
+            ("oauth_timestamp", "137131201"),
+            ("oauth_nonce", "7d8f3e4a"),
+        ] {
+            parameters.push((name.to_owned(), value.to_owned()));
+        }
+        let base = base_string(&Method::POST, &uri, parameters);
+        assert_eq!(
+            base,
+            "POST&http%3A%2F%2Fexample.com%2Frequest&a2%3Dr%2520b%26a3%3D2%2520q%26a3%3Da%26b5%3D%253D%25253D\
+             %26c%2540%3D%26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a\
+             %26oauth_signature_method%3DHMAC-SHA256%26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
+        );
+        let signer = Signer::new(("9djdj82h48djs9d2", "j49sk3j29djd"), ("kkk9d7dh3k39sjv7", "dh893hdasih9"), None);
+        assert_eq!(signer.signature(&base).unwrap(), "ypAxjNip++Dm0fTM+gCl8wAo6ufSnseu1WHxL7py3BU=");
+    }
+
+    #[test]
+    fn a_form_is_signed_and_another_body_is_not() {
+        let signer = Signer::new(("k", "s"), ("t", "u"), Some("123_SB1".to_owned()));
+        let header = |kind: &'static str, body: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            let uri = "https://erp.example/x".parse().unwrap();
+            let wire = Wire { method: Method::POST, uri, headers, body: Bytes::from_static(body.as_bytes()) };
+            signer.header_at(&wire, 1, "n").unwrap().to_str().unwrap().to_owned()
+        };
+        let json = "application/json";
+        assert_eq!(header(json, "{}"), header(json, "[]"));
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        assert_ne!(header(form, "a=1"), header(form, "a=2"));
+        assert!(header(json, "").starts_with("OAuth realm=\"123_SB1\", oauth_consumer_key=\"k\", oauth_token=\"t\""));
+    }
+}
