@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use secrecy::{
+    ExposeSecret as _, SecretString,
+    zeroize::{Zeroize as _, Zeroizing},
+};
 use serde::{Deserialize, Serialize};
 
 /// The longest wait for another process that is at the same token.
@@ -89,7 +92,13 @@ fn is_name(name: &str) -> bool {
 struct Document {
     version: u32,
     seed: String,
-    refresh_token: Zeroizing<String>,
+    refresh_token: String,
+}
+
+impl Drop for Document {
+    fn drop(&mut self) {
+        self.refresh_token.zeroize();
+    }
 }
 
 /// A file, and the lock that says that it is ours.
@@ -102,7 +111,7 @@ struct HeldFile {
 impl HeldFile {
     /// The lock is a file of its own: the token's file is another one after each change.
     fn take(folder: &Path, name: &str) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make(folder)?;
         let lock = private(OpenOptions::new().create(true).truncate(false), &folder.join(format!("{name}.lock")))?;
         let until = Instant::now() + LOCK_WAIT;
         loop {
@@ -139,6 +148,24 @@ impl Held for HeldFile {
     }
 }
 
+/// A folder that a crash does not take away again.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.read(true).write(true).mode(0o600).open(path)
 }
@@ -160,7 +187,7 @@ fn read(path: &Path) -> io::Result<Option<Kept>> {
         return Err(broken());
     }
     let token = SecretString::from(document.refresh_token.as_str());
-    Ok(Some(Kept { seed: document.seed, token }))
+    Ok(Some(Kept { seed: document.seed.clone(), token }))
 }
 
 /// Beside, then over: whoever reads finds the old one or the new one, whole.
@@ -168,7 +195,7 @@ fn write(folder: &Path, path: &Path, kept: &Kept) -> io::Result<()> {
     let document = Document {
         version: 1,
         seed: kept.seed.clone(),
-        refresh_token: Zeroizing::new(kept.token.expose_secret().to_owned()),
+        refresh_token: kept.token.expose_secret().to_owned(),
     };
     let text = Zeroizing::new(serde_json::to_vec(&document).map_err(io::Error::other)?);
     let beside = path.with_extension("json.new");
