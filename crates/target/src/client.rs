@@ -109,6 +109,16 @@ impl Client {
         wire: Wire,
         timeout: Duration,
     ) -> Result<(u16, HeaderMap, Bytes), Broken> {
+        self.exchange_within(wire, timeout, MAX_ANSWER).await
+    }
+
+    /// The same, with a limit on the answer's size of its own.
+    pub(crate) async fn exchange_within(
+        &self,
+        wire: Wire,
+        timeout: Duration,
+        max_answer: usize,
+    ) -> Result<(u16, HeaderMap, Bytes), Broken> {
         let mut request = Request::new(Full::new(wire.body));
         *request.method_mut() = wire.method;
         *request.uri_mut() = wire.uri;
@@ -116,7 +126,7 @@ impl Client {
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| failed(&error))?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, MAX_ANSWER)
+            let body = Limited::new(body, max_answer)
                 .collect()
                 .await
                 .map_err(|error| Broken::Lost(Transport::Reset, format!("the answer broke off: {error}")))?;

@@ -16,7 +16,6 @@ use crate::{
     definition::Expiry,
     finder::{Place, json_path},
     path::JsonPath,
-    template::plain,
 };
 
 /// The longest wait for an answer.
@@ -81,9 +80,7 @@ impl SignInAnswer {
 
     /// What stands at a place of it, as text.
     fn value(&self, name: &str, place: &Place, json: &Value) -> Result<String, Failure> {
-        let value = place.value(json, &self.headers).filter(|v| v.is_string() || v.is_number());
-        let value = value.map(|value| plain(&value)).filter(|value| !value.is_empty());
-        match value {
+        match place.text(json, &self.headers).filter(|value| !value.is_empty()) {
             Some(value) if value.len() <= MAX_VALUE => Ok(value),
             Some(_) => Err(Failure::Unfit(format!("`{name}` is larger than {MAX_VALUE} bytes"))),
             None => Err(Failure::Unfit(format!("it has no `{name}`"))),

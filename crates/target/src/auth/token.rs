@@ -58,8 +58,9 @@ pub(super) struct Proof {
 
 /// A token.
 pub(super) struct Granted {
-    pub(super) token: Zeroizing<String>,
-    pub(super) captured: BTreeMap<String, String>,
+    /// The token, and what else is taken from the answer. What is wrong with it comes after `refresh`, which must not be lost
+    /// over it.
+    pub(super) token: Result<(Zeroizing<String>, BTreeMap<String, String>), Failure>,
     pub(super) renew_at: Option<Instant>,
     /// The refresh token that takes the place of the one that was used.
     pub(super) refresh: Option<SecretString>,
@@ -178,22 +179,17 @@ impl Tokens {
         if answer.status != 200 {
             return Err(answer.failure());
         }
-        self.granted(asked, &answer)
+        Ok(self.granted(asked, &answer))
     }
 
-    fn granted(&self, asked: Instant, answer: &SignInAnswer) -> Result<Granted, Failure> {
-        let mut token = self.token.take(answer)?;
-        let token = Zeroizing::new(token.remove("token").unwrap_or_default());
+    fn granted(&self, asked: Instant, answer: &SignInAnswer) -> Granted {
         let json = answer.json().unwrap_or_default();
         let refresh = json["refresh_token"].as_str().filter(|_| self.rotates()).map(SecretString::from);
-        let captured = self.capture.take(answer);
-        // A refresh token that was given away must not be lost over what else is wrong with the answer.
-        let captured = match (captured, &refresh) {
-            (Ok(captured), _) => captured,
-            (Err(_), Some(_)) => BTreeMap::new(),
-            (Err(error), None) => return Err(error),
+        let token = || {
+            let token = self.token.take(answer)?.remove("token").unwrap_or_default();
+            Ok((Zeroizing::new(token), self.capture.take(answer)?))
         };
-        Ok(Granted { token, captured, renew_at: self.lifetime.renew_at(asked, answer), refresh })
+        Granted { token: token(), renew_at: self.lifetime.renew_at(asked, answer), refresh }
     }
 
     fn wire(&self, fill: Fill<'_>, refresh: Option<&SecretString>) -> Result<Wire, Failure> {

@@ -123,7 +123,7 @@ impl Json {
 }
 
 /// A form with brackets for what is nested. What is null is left out.
-fn form(value: &Value) -> String {
+pub(crate) fn form(value: &Value) -> String {
     fn put(name: &str, value: &Value, pairs: &mut Vec<String>) {
         match value {
             Value::Null => {}

@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::filter::Filter;
 pub(crate) use self::{
-    body::{Body, Json},
-    filter::RESERVED,
+    body::{Body, Json, form},
+    filter::{Filter, RESERVED},
     text::Text,
 };
 use crate::{path::JsonPath, posting::Posting};
