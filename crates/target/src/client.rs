@@ -96,11 +96,12 @@ impl Client {
         posting: &Posting,
         timeout: Duration,
     ) -> (ReadBack, Option<Standing>) {
-        self.run(endpoint, posting, timeout).look().await
+        self.run(endpoint, posting, timeout).read_back().await
     }
 
     fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {
-        Run { client: self, endpoint, posting, repeats: false, deadline: Instant::now() + timeout }
+        let deadline = Instant::now() + timeout;
+        Run { client: self, endpoint, posting, repeats: false, deadline, session: parking_lot::Mutex::default() }
     }
 
     /// Status, headers and body of an answer that came in time; otherwise what became of the exchange.

@@ -47,7 +47,7 @@ impl SignInAnswer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// What it means that it is not ok. `grant` says for a code whether it is about the grant and not about the client.
+    /// What it means that it is not ok.
     pub(super) fn failure(&self) -> Failure {
         let status = self.status;
         let json = self.json().unwrap_or(Value::Null);
@@ -63,7 +63,7 @@ impl SignInAnswer {
             (408 | 425 | 500..=599, _) | (_, Some("temporarily_unavailable" | "server_error")) => {
                 Failure::Later { what, after_ms: after().map(|s| s.min(3_600) * 1_000) }
             }
-            (400..=499, code) => Failure::Denied { what, grant: code == Some("invalid_grant") },
+            (400..=499, _) => Failure::Denied(what),
             _ => Failure::Unfit(format!("its status is {what}")),
         }
     }

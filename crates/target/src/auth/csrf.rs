@@ -38,8 +38,9 @@ impl Csrf {
     pub(super) fn compile(csrf: &CsrfCookie, is_known: &dyn Fn(&str) -> bool) -> Result<Self, String> {
         let mut failed = csrf.failed.clone();
         if let Some(when) = &mut failed {
-            if !when.code.is_empty() || !when.transport.is_empty() {
-                return Err("`failed` of `csrf` says `status` and `message`".to_owned());
+            let refuses = !when.status.is_empty() && when.status.iter().all(|s| (400..500).contains(s));
+            if !refuses || !when.code.is_empty() || !when.transport.is_empty() {
+                return Err("`failed` of `csrf` says a `status` of 4xx, and perhaps a `message`".to_owned());
             }
             when.message.iter_mut().for_each(|text| *text = text.to_lowercase());
         }
@@ -72,7 +73,7 @@ impl Csrf {
                 Ok(CsrfToken { session, serial, token: sensitive(token)?, cookies: answer.cookies() })
             }
             None => match answer.failure() {
-                denied @ (Failure::Denied { .. } | Failure::Later { .. }) => Err(denied),
+                denied @ (Failure::Denied(_) | Failure::Later { .. }) => Err(denied),
                 _ => Err(Failure::NoCsrf(format!(
                     "the answer, {}, has no header `{}`",
                     answer.status, self.header
@@ -95,7 +96,7 @@ impl Csrf {
         let required = headers.get(&self.header).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"required"));
         let said = |when: &When| {
             let text = String::from_utf8_lossy(body).to_lowercase();
-            (when.status.is_empty() || when.status.contains(&status))
+            when.status.contains(&status)
                 && (when.message.is_empty() || when.message.iter().any(|m| text.contains(m)))
         };
         status == StatusCode::FORBIDDEN && required || self.failed.as_ref().is_some_and(said)

@@ -10,13 +10,8 @@ use crate::classify::{Broken, shorten};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     /// The system does not accept what we sign in with.
-    #[error("signing in was turned away: {what}")]
-    Denied {
-        /// What it says.
-        what: String,
-        /// Whether it is the refresh token, or the assertion, that it does not accept.
-        grant: bool,
-    },
+    #[error("signing in was turned away: {0}")]
+    Denied(String),
     /// Not now.
     #[error("could not sign in: {what}")]
     Later {
@@ -44,7 +39,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn denied(what: impl Into<String>) -> Self {
-        Self::Denied { what: what.into(), grant: false }
+        Self::Denied(what.into())
     }
 
     pub(crate) fn later(what: impl Into<String>) -> Self {
@@ -54,7 +49,7 @@ impl Failure {
     /// The stable code, see docs/errors.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Denied { .. } => "SNK-0050",
+            Self::Denied(_) => "SNK-0050",
             Self::Later { .. } => "SNK-0051",
             Self::Unfit(_) => "SNK-0052",
             Self::NotStored(_) => "SNK-0053",

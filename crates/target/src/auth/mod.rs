@@ -29,7 +29,6 @@ use tokio::sync::Mutex;
 use self::{
     csrf::{Csrf, CsrfToken},
     phrase::{Choice, Fill},
-    session::Session,
     token::choices,
     way::Way,
 };
@@ -37,7 +36,11 @@ pub use self::{
     phrase::Secrets,
     store::{FileStore, Held, Kept, Stored, TokenStore},
 };
-pub(crate) use self::{failure::Failure, way::captures};
+pub(crate) use self::{
+    failure::Failure,
+    session::Session,
+    way::{TOKEN, captures},
+};
 use crate::{Client, Connector, EndpointError, call::Wire, compile};
 
 /// For so long after a change to the other secret, an answer that turns that one away too counts for both.
@@ -143,7 +146,7 @@ impl Authenticator {
         let token = token.unwrap_or_else(|_| Err(Failure::later("there was no time left")));
         match token {
             Ok(token) => Ok(Prepared { session, csrf: Some(token) }),
-            Err(Failure::Denied { what, .. }) if self.turned_away(&session, true) => {
+            Err(Failure::Denied(what)) if self.turned_away(&session, true) => {
                 Err(Failure::Later { what, after_ms: Some(0) })
             }
             Err(error) => Err(error),
@@ -264,7 +267,7 @@ impl Authenticator {
                     self.state.write().choice = choice;
                     return Ok(session);
                 }
-                Err(failure @ Failure::Denied { .. }) => denied.get_or_insert(failure),
+                Err(failure @ Failure::Denied(_)) => denied.get_or_insert(failure),
                 Err(failure) => return Err(failure),
             };
         }

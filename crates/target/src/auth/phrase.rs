@@ -57,7 +57,7 @@ impl Secrets {
         self.0.keys().map(String::as_str)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|secrets| !secrets.is_empty())
     }
 

@@ -34,12 +34,23 @@ pub enum DefinitionError {
         /// Which value, and what would fit.
         what: String,
     },
+    /// Its way of signing in does not fit.
+    #[error("connector `{name}`: `auth`: {what}")]
+    Auth {
+        /// The connector.
+        name: String,
+        /// What does not fit.
+        what: String,
+    },
 }
 
 impl DefinitionError {
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
-        "CFG-0211"
+        match self {
+            Self::Yaml { .. } | Self::Value { .. } => "CFG-0211",
+            Self::Auth { .. } => "CFG-0214",
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) enum Name {
 }
 
 /// What placeholders are filled with.
+#[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     pub(crate) posting: &'a Posting,
     /// The payload as JSON, with its references resolved. Null where a request does not need it.
