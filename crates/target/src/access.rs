@@ -93,7 +93,8 @@ impl Connector {
 
     fn known(&self, secrets: bool) -> String {
         let of_kind = |(_, field): &(&String, &Field)| (field.kind == FieldKind::Secret) == secrets;
-        let names: Vec<&str> = self.connection.iter().filter(of_kind).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> =
+            self.connection.iter().filter(of_kind).map(|(name, _)| name.as_str()).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
@@ -114,7 +115,9 @@ fn unlike(name: &str, value: &str, kind: FieldKind) -> Option<Misfit> {
     };
     let what = match kind {
         FieldKind::Integer => format!("`{name}` is `{value}`, which is no whole number"),
-        FieldKind::Url => format!("`{name}` is `{value}`, which is no address, write for example https://x.example.com"),
+        FieldKind::Url => {
+            format!("`{name}` is `{value}`, which is no address, write for example https://x.example.com")
+        }
         FieldKind::String | FieldKind::Secret => format!("`{name}` is empty"),
     };
     (!fits).then(|| Misfit::Odd { name: name.to_owned(), what })

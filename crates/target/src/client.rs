@@ -101,7 +101,14 @@ impl Client {
 
     fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {
         let deadline = Instant::now() + timeout;
-        Run { client: self, endpoint, posting, repeats: false, deadline, session: parking_lot::Mutex::default() }
+        Run {
+            client: self,
+            endpoint,
+            posting,
+            repeats: false,
+            deadline,
+            session: parking_lot::Mutex::default(),
+        }
     }
 
     /// Status, headers and body of an answer that came in time; otherwise what became of the exchange.

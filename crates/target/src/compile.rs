@@ -10,7 +10,7 @@ use crate::{
     auth::captures,
     call::Call,
     definition::{
-        self, Connector, Consistency, FieldKind, DefinitionError, Key, KeyPlace, Lookup, Object, Operation,
+        self, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object, Operation,
         Request, Write,
     },
     endpoint::{Step, is_key},
@@ -95,7 +95,9 @@ impl<'a> Compiler<'a> {
         if has(&|name| matches!(name, Name::Captured(name) if !captured.contains(&**name))) {
             let names: Vec<&str> = captured.into_iter().collect();
             let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-            let what = format!("a request says `{{{{auth.captured.…}}}}` of what `capture` does not name; it names {names}");
+            let what = format!(
+                "a request says `{{{{auth.captured.…}}}}` of what `capture` does not name; it names {names}"
+            );
             return Err(DefinitionError::Auth { name: self.connector.connector.clone(), what }.into());
         }
         Ok(())
@@ -280,12 +282,16 @@ fn class_keyed(class: Class) -> bool {
 }
 
 /// What requests call `{{conn.<value>}}`: what the connection gives, and the connector's defaults.
-fn known(connector: &Connector, values: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, EndpointError> {
+fn known(
+    connector: &Connector,
+    values: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, EndpointError> {
     if let Some(misfit) = connector.misfits_of_values(values).into_iter().next() {
         return Err(EndpointError::misfit(connector, misfit));
     }
     let given = connector.connection.iter().filter_map(|(name, field)| {
-        let value = values.get(name).or(field.default.as_ref()).filter(|_| field.kind != FieldKind::Secret)?;
+        let value =
+            values.get(name).or(field.default.as_ref()).filter(|_| field.kind != FieldKind::Secret)?;
         Some((format!("conn.{name}"), value.clone()))
     });
     Ok(given.collect())

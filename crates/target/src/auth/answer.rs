@@ -103,8 +103,7 @@ impl Capture {
 
     pub(super) fn take(&self, answer: &SignInAnswer) -> Result<BTreeMap<String, String>, Failure> {
         let json = answer.json().unwrap_or(Value::Null);
-        let one =
-            |(name, place): &(String, Place)| Ok((name.clone(), answer.value(name, place, &json)?));
+        let one = |(name, place): &(String, Place)| Ok((name.clone(), answer.value(name, place, &json)?));
         self.0.iter().map(one).collect()
     }
 }

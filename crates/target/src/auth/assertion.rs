@@ -59,7 +59,9 @@ impl Signed {
         header.kid = self.kid.as_ref().map(|kid| kid.fill(fill)).transpose()?.map(|kid| kid.to_string());
         let key = encoding_key(self.alg, self.key.fill(fill)?.as_bytes())?;
         let signed = jsonwebtoken::encode(&header, &Value::Object(claims), &key);
-        signed.map(Zeroizing::new).map_err(|_| "the private key cannot sign with the connector's `alg`".to_owned())
+        signed
+            .map(Zeroizing::new)
+            .map_err(|_| "the private key cannot sign with the connector's `alg`".to_owned())
     }
 }
 

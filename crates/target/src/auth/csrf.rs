@@ -3,13 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::COOKIE};
 
-use super::{
-    answer::ask,
-    failure::Failure,
-    login::Ask,
-    phrase::Fill,
-    token::sensitive,
-};
+use super::{answer::ask, failure::Failure, login::Ask, phrase::Fill, token::sensitive};
 use crate::{
     Client,
     call::Wire,
@@ -93,7 +87,8 @@ impl Csrf {
 
     /// Whether an answer says that the token does not hold any more, and that nothing was done.
     pub(super) fn failed(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> bool {
-        let required = headers.get(&self.header).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"required"));
+        let required =
+            headers.get(&self.header).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"required"));
         let said = |when: &When| {
             let text = String::from_utf8_lossy(body).to_lowercase();
             when.status.contains(&status)

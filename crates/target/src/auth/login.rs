@@ -35,9 +35,9 @@ pub(super) struct Ask {
 impl Ask {
     pub(super) fn compile(request: &Request, is_known: &dyn Fn(&str) -> bool) -> Result<Self, String> {
         let send = &request.send;
-        let (method, url) = send
-            .split_once(' ')
-            .ok_or_else(|| format!("`{send}` is no request, write for example `POST {{{{base_url}}}}/login`"))?;
+        let (method, url) = send.split_once(' ').ok_or_else(|| {
+            format!("`{send}` is no request, write for example `POST {{{{base_url}}}}/login`")
+        })?;
         if !request.query.is_empty() {
             return Err(format!("`{send}` signs in: write its query into the address"));
         }
@@ -86,7 +86,7 @@ impl Ask {
 
 /// A way of opening sessions, compiled.
 pub(super) struct Login {
-    ask: Ask,
+    pub(super) ask: Ask,
     ok: Vec<u16>,
     capture: Capture,
     cookies: bool,

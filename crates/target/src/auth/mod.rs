@@ -32,14 +32,14 @@ use self::{
     token::choices,
     way::Way,
 };
-pub use self::{
-    phrase::Secrets,
-    store::{FileStore, Held, Kept, Stored, TokenStore},
-};
 pub(crate) use self::{
     failure::Failure,
     session::Session,
     way::{TOKEN, captures},
+};
+pub use self::{
+    phrase::Secrets,
+    store::{FileStore, Held, Kept, Stored, TokenStore},
 };
 use crate::{Client, Connector, EndpointError, call::Wire, compile};
 
@@ -113,7 +113,7 @@ impl Authenticator {
         let known = compile::known_in_auth(connector, access.base_url, access.values)?;
         let (way, csrf) = way::compile(connector, &known, access.secrets)?;
         let (tenant, name) = access.of;
-        Ok(Self {
+        let made = Self {
             of: (tenant.to_owned(), name.to_owned()),
             way,
             csrf,
@@ -123,7 +123,14 @@ impl Authenticator {
             state: RwLock::new(State { session: None, csrf: None, choice: Choice::Current, changed: None }),
             gate: Mutex::default(),
             csrf_gate: Mutex::default(),
-        })
+        };
+        // Secrets that no header can carry and keys that cannot sign are said now, not when the first posting waits for them.
+        for choice in choices(Choice::Current, made.secrets.rotates()) {
+            made.way
+                .rehearse(made.fill(choice))
+                .map_err(|what| EndpointError::Connection { connector: connector.connector.clone(), what })?;
+        }
+        Ok(made)
     }
 
     /// What a request with `method` is signed with; `left` is how long it can wait.
@@ -321,8 +328,9 @@ impl Authenticator {
             None => gate.kept.clone(),
         };
         let fill = self.fill(choice);
-        let (seed, configured) =
-            tokens.configured(fill)?.ok_or_else(|| Failure::Impossible("there is no refresh token".to_owned()))?;
+        let (seed, configured) = tokens
+            .configured(fill)?
+            .ok_or_else(|| Failure::Impossible("there is no refresh token".to_owned()))?;
         let refresh = kept.filter(|kept| kept.seed == seed).map_or(configured, |kept| kept.token);
         let mut granted = tokens.grant(client, fill, Some(&refresh)).await?;
         if let Some(token) = granted.refresh.take() {

@@ -133,7 +133,8 @@ mod tests {
              %26c%2540%3D%26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a\
              %26oauth_signature_method%3DHMAC-SHA256%26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
         );
-        let signer = Signer::new(("9djdj82h48djs9d2", "j49sk3j29djd"), ("kkk9d7dh3k39sjv7", "dh893hdasih9"), None);
+        let signer =
+            Signer::new(("9djdj82h48djs9d2", "j49sk3j29djd"), ("kkk9d7dh3k39sjv7", "dh893hdasih9"), None);
         assert_eq!(signer.signature(&base).unwrap(), "ypAxjNip++Dm0fTM+gCl8wAo6ufSnseu1WHxL7py3BU=");
     }
 
@@ -151,6 +152,9 @@ mod tests {
         assert_eq!(header(json, "{}"), header(json, "[]"));
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         assert_ne!(header(form, "a=1"), header(form, "a=2"));
-        assert!(header(json, "").starts_with("OAuth realm=\"123_SB1\", oauth_consumer_key=\"k\", oauth_token=\"t\""));
+        assert!(
+            header(json, "")
+                .starts_with("OAuth realm=\"123_SB1\", oauth_consumer_key=\"k\", oauth_token=\"t\"")
+        );
     }
 }

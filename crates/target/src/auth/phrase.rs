@@ -117,9 +117,9 @@ impl Phrase {
                 Part::Literal(text) => out.push_str(text),
                 Part::Name { name, filters } => {
                     let value = fill.value(name).ok_or_else(|| name.to_string())?;
-                    let value = filters.iter().fold(value, |value, filter| {
-                        Zeroizing::new(filter.apply(value.as_str().to_owned()))
-                    });
+                    let value = filters
+                        .iter()
+                        .fold(value, |value, filter| Zeroizing::new(filter.apply(value.as_str().to_owned())));
                     out.push_str(&value);
                 }
             }

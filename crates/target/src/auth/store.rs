@@ -112,7 +112,8 @@ impl HeldFile {
     /// The lock is a file of its own: the token's file is another one after each change.
     fn take(folder: &Path, name: &str) -> io::Result<Self> {
         make(folder)?;
-        let lock = private(OpenOptions::new().create(true).truncate(false), &folder.join(format!("{name}.lock")))?;
+        let lock =
+            private(OpenOptions::new().create(true).truncate(false), &folder.join(format!("{name}.lock")))?;
         let until = Instant::now() + LOCK_WAIT;
         loop {
             match lock.try_lock() {
@@ -177,7 +178,8 @@ fn read(path: &Path) -> io::Result<Option<Kept>> {
         Err(error) => return Err(error),
     };
     // What it holds is not for any message.
-    let broken = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no credentials file", path.display()));
+    let broken =
+        || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no credentials file", path.display()));
     if size > MAX_FILE {
         return Err(broken());
     }

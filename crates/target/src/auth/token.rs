@@ -192,7 +192,7 @@ impl Tokens {
         Granted { token: token(), renew_at: self.lifetime.renew_at(asked, answer), refresh }
     }
 
-    fn wire(&self, fill: Fill<'_>, refresh: Option<&SecretString>) -> Result<Wire, Failure> {
+    pub(super) fn wire(&self, fill: Fill<'_>, refresh: Option<&SecretString>) -> Result<Wire, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));

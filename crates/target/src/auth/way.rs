@@ -39,6 +39,16 @@ impl Way {
         matches!(self, Self::Tokens(_) | Self::Login(_))
     }
 
+    /// Whether the secrets can be used at all; if not, what is wrong.
+    pub(super) fn rehearse(&self, fill: Fill<'_>) -> Result<(), String> {
+        let tried = match self {
+            Self::Tokens(tokens) => tokens.wire(fill, None).map(drop),
+            Self::Login(login) => login.ask.wire(fill).map(drop),
+            fixed => fixed.fixed(fill, 0).map(drop),
+        };
+        tried.map_err(|failure| failure.to_string())
+    }
+
     /// What requests are signed with where nobody has to be asked for it.
     pub(super) fn fixed(&self, fill: Fill<'_>, serial: u64) -> Result<Session, Failure> {
         let text = |phrase: &Phrase| phrase.fill(fill).map_err(unknown);
@@ -49,7 +59,8 @@ impl Way {
                 Session::of_header(serial, Some((header.clone(), sensitive(&value)?)))
             }
             Self::Basic { username, password } => {
-                let both = Zeroizing::new(format!("{}:{}", text(username)?.as_str(), text(password)?.as_str()));
+                let both =
+                    Zeroizing::new(format!("{}:{}", text(username)?.as_str(), text(password)?.as_str()));
                 Session::of_header(serial, Some((http::header::AUTHORIZATION, basic(&both)?)))
             }
             Self::Oauth1 { consumer, token, realm } => {
@@ -111,7 +122,8 @@ fn way(auth: &Auth, secrets: &Secrets, before: IsKnown<'_>, after: IsKnown<'_>) 
         Auth::None => Ok(Way::None),
         Auth::StaticToken { secret: None, .. } if !secrets.has(TOKEN) => Ok(Way::None),
         Auth::StaticToken { header, prefix, secret } => {
-            let name = HeaderName::try_from(header.as_str()).map_err(|_| format!("`{header}` is no header name"))?;
+            let name =
+                HeaderName::try_from(header.as_str()).map_err(|_| format!("`{header}` is no header name"))?;
             let secret = phrase(secret.as_deref().unwrap_or("{{conn.token}}"))?;
             Ok(Way::Header { header: name, prefix: prefix.clone(), secret })
         }
