@@ -85,9 +85,5 @@ fn resolved(evidence: &Evidence) -> BTreeMap<&'static str, usize> {
         ("looked_and_absent", requests(Class::Upsert, Fate::Absent)),
         ("parked", parked(Class::Neither)),
         ("parked_for_a_stored_failure", parked(Class::Keyed)),
-        (
-            "in_doubt_then_committed",
-            evidence.outcomes.values().filter(|all| check::is_late_append(all)).count(),
-        ),
     ])
 }

@@ -40,9 +40,4 @@ pub fn tell(seed: u64, evidence: &Evidence, violations: &[Violation]) {
     if violations.len() > SHOWN {
         eprintln!("… and {} more", violations.len() - SHOWN);
     }
-    // Not violations: GUARANTEES.md, section 5, says that they may happen.
-    for (id, outcomes) in evidence.outcomes.iter().filter(|(_, all)| check::is_late_append(all)) {
-        let round = outcomes.last().and_then(|outcome| evidence.moments.round_at(outcome.settled_at));
-        eprintln!("in doubt, then committed (seed {seed}, round {round:?}, event {id}): {outcomes:?}");
-    }
 }
