@@ -40,6 +40,13 @@ pub enum Misfit {
 }
 
 impl Misfit {
+    /// The value or secret that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::NoValue { name, .. } | Self::NoSecret { name, .. } | Self::Odd { name, .. } => name,
+        }
+    }
+
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     Account, ClassChoice, EndpointError, Secrets,
-    auth::captures,
+    auth::{self, captures},
     call::Call,
     definition::{
         self, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object, Operation,
@@ -34,6 +34,7 @@ pub(crate) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(connector: &'a Connector, account: &'a Account<'a>) -> Result<Self, EndpointError> {
+        auth::check(connector, &known_in_auth(connector, account.base_url, account.values)?)?;
         let known = known(connector, account.values)?;
         let base = base(connector, account.base_url, &known);
         Ok(Self { connector, base, known })

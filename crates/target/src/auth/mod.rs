@@ -35,7 +35,7 @@ use self::{
 pub(crate) use self::{
     failure::Failure,
     session::Session,
-    way::{TOKEN, captures},
+    way::{TOKEN, captures, check},
 };
 pub use self::{
     phrase::Secrets,

@@ -89,6 +89,11 @@ pub(crate) fn captures(auth: &Auth) -> BTreeSet<&str> {
     names.keys().map(String::as_str).collect()
 }
 
+/// Whether a connector's `auth` and `csrf` can be carried out, as far as that can be told without its secrets.
+pub(crate) fn check(connector: &Connector, known: &BTreeMap<String, String>) -> Result<(), EndpointError> {
+    compile(connector, known, Secrets::none()).map(drop)
+}
+
 /// Compiles a connector's `auth` and `csrf`. Without a token, a static one is left out.
 pub(super) fn compile(
     connector: &Connector,
