@@ -57,7 +57,12 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>, source: &dyn SecretS
     complete.then_some(access)
 }
 
-fn read_token(report: Report<'_>, fields: &Fields<'_>, source: &dyn SecretSource, access: &mut Access) -> bool {
+fn read_token(
+    report: Report<'_>,
+    fields: &Fields<'_>,
+    source: &dyn SecretSource,
+    access: &mut Access,
+) -> bool {
     let Some(node) = fields.get("token") else { return true };
     let token = fields
         .as_text("token", node)
@@ -122,7 +127,8 @@ fn read_secret(
         _ => std::slice::from_ref(node),
     };
     if nodes.is_empty() || nodes.len() > MAX_OVERLAP {
-        let message = format!("`{name}` is one reference, or two while the secret is rotated, the new one first");
+        let message =
+            format!("`{name}` is one reference, or two while the secret is rotated, the new one first");
         report.add(code::BAD_VALUE, node.at, message);
         return None;
     }

@@ -141,10 +141,17 @@ fn a_connection_gives_values_and_secrets() {
     let dir = folder(&[("acme/connections/erp.yaml", Some(erp))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
     let erp = &set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp"];
-    assert_eq!((erp.values["account"].as_str(), erp.values["login"].as_str()), ("1234567", "https://l.example"));
-    let known = |name: &str| erp.secrets[name].iter().map(|s| s.expose_secret().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (erp.values["account"].as_str(), erp.values["login"].as_str()),
+        ("1234567", "https://l.example")
+    );
+    let known =
+        |name: &str| erp.secrets[name].iter().map(|s| s.expose_secret().to_owned()).collect::<Vec<_>>();
     assert_eq!(known("client_secret"), ["whsec_current", "whsec_before"]);
-    assert_eq!((known("key"), known("token")), (vec!["whsec_current".to_owned()], vec!["token-of-erp".to_owned()]));
+    assert_eq!(
+        (known("key"), known("token")),
+        (vec!["whsec_current".to_owned()], vec!["token-of-erp".to_owned()])
+    );
     assert_eq!((erp.given_at["login"].line, erp.given_at["client_secret"].line), (3, 4));
     let shown = format!("{erp:?}");
     assert!(!shown.contains("whsec") && !shown.contains("token-of-erp"), "{shown}");

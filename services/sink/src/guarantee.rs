@@ -199,7 +199,10 @@ fn impossible(route: &Route, error: &PlanError) -> Problem {
             hint,
         );
     }
-    if let PlanError::Route { source: EndpointError::Definition(source @ DefinitionError::Auth { .. }), .. } = error {
+    if let PlanError::Route {
+        source: EndpointError::Definition(source @ DefinitionError::Auth { .. }), ..
+    } = error
+    {
         let hint = "docs/connector-auth.md shows every way of signing in";
         let at = connection.connector_at;
         return of_connection(source.code(), &route.tenant, connection, at, source.to_string(), hint);
