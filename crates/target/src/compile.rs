@@ -261,7 +261,7 @@ impl<'a> Compiler<'a> {
             let text = Text::compile(value, &self.known, false).map_err(|what| self.unfit(what))?;
             let header = self.header(name)?;
             let Some(constant) = text.constant() else {
-                if text.has(&|name: &Name| !matches!(name, Name::Captured(_))) {
+                if text.has(|name: &Name| !matches!(name, Name::Captured(_))) {
                     return Err(self.wrong(format!(
                         "header `{name}` of every request can name what the connection and signing in give only"
                     )));

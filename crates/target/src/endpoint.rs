@@ -54,13 +54,13 @@ pub enum EndpointError {
         /// The connector.
         connector: String,
         /// What is missing, or too much.
-        misfit: Misfit,
+        misfit: Box<Misfit>,
     },
 }
 
 impl EndpointError {
     pub(crate) fn misfit(connector: &Connector, misfit: Misfit) -> Self {
-        Self::Misfit { connector: connector.connector.clone(), misfit }
+        Self::Misfit { connector: connector.connector.clone(), misfit: Box::new(misfit) }
     }
 
     /// The stable code, see docs/errors.

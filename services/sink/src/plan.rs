@@ -62,7 +62,7 @@ pub enum PlanError {
         connection: String,
         /// Why not.
         #[source]
-        source: EndpointError,
+        source: Box<EndpointError>,
     },
     /// A connection leads to where it may not.
     #[error("tenant `{tenant}`, connection `{connection}`: it leads to where it may not")]
@@ -277,7 +277,7 @@ impl Plan {
         let made = made.map_err(|source| PlanError::Access {
             tenant: tenant.id.clone(),
             connection: connection.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         if let Some(auth) = known {
             *auth = Some(Arc::clone(&made));

@@ -57,7 +57,7 @@ pub enum Auth {
     #[serde(rename = "oauth2_jwt_grant")]
     Oauth2JwtGrant {
         /// What is signed.
-        assertion: Assertion,
+        assertion: Box<Assertion>,
         /// How the token is asked for and used.
         token: Box<TokenRequest>,
     },
@@ -65,7 +65,7 @@ pub enum Auth {
     #[serde(rename = "oauth2_client_assertion")]
     Oauth2ClientAssertion {
         /// What is signed.
-        assertion: Assertion,
+        assertion: Box<Assertion>,
         /// How the token is asked for and used.
         token: Box<TokenRequest>,
     },
