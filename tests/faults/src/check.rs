@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use contract::{Outcome, OutcomeStatus};
+use contract::OutcomeStatus;
 use event::ObjectKind;
 use sandbox::{Collection, RequestRow};
 use serde_json::Value;

@@ -6,12 +6,7 @@ use contract::OutcomeStatus;
 use sandbox::Fate;
 use serde::Serialize;
 
-use crate::{
-    check::{self, Violation},
-    class::Class,
-    evidence::Evidence,
-    sometimes,
-};
+use crate::{check::Violation, class::Class, evidence::Evidence, sometimes};
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]

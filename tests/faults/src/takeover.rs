@@ -97,7 +97,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         kill(&mut world, round, &mut moments).await?;
     }
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
-    verdict::tell(0, &evidence, &violations);
+    verdict::tell(0, &violations);
     let (partitions, seconds) = standstills(&world, &evidence)?;
     let figures = Figures {
         kills: evidence.moments.kills.len(),

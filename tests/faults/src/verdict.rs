@@ -31,7 +31,7 @@ pub async fn reach(world: &mut World, feed: Feed, moments: Moments) -> anyhow::R
 }
 
 /// Says what is violated, and where to look.
-pub fn tell(seed: u64, evidence: &Evidence, violations: &[Violation]) {
+pub fn tell(seed: u64, violations: &[Violation]) {
     for Violation { id, event, evidence, round } in violations.iter().take(SHOWN) {
         let event = event.as_deref().unwrap_or("-");
         let round = round.map_or_else(|| "-".to_owned(), |round| round.to_string());

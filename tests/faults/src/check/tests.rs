@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use contract::Outcome;
 use event::{EventId, EventType};
 use kafka::Position;
 use sandbox::{EffectRow, EntityRow, Fate};
