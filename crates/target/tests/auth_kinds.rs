@@ -21,7 +21,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use target::Secrets;
+use target::{Secrets, definition::FieldKind};
 
 use crate::signing::{Gives, Rig, System, connector, reply, secret, waits};
 
@@ -392,4 +392,45 @@ fn what_a_connection_lacks_or_has_too_much_is_said() {
             "CFG-0117: it knows no secret `token`; it knows key",
         ]
     );
+}
+
+/// What docs/connector-auth.md shows can be written so.
+#[test]
+fn the_examples_of_the_documentation_compile() {
+    let page = include_str!("../../../docs/connector-auth.md");
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let mut kinds = std::collections::BTreeSet::new();
+    for block in &blocks {
+        let definition = connector(block);
+        let (mut values, mut secrets) = (Vec::new(), Secrets::default());
+        for (name, field) in &definition.connection {
+            match field.kind {
+                FieldKind::Secret if name == "private_key" => {
+                    secrets = secrets.with(name, &[secret(&rsa().0)]);
+                }
+                FieldKind::Secret => secrets = secrets.with(name, &[secret("x")]),
+                FieldKind::String => values.push((&*name.clone().leak(), "x".to_owned())),
+                FieldKind::Integer => values.push((&*name.clone().leak(), "1".to_owned())),
+                FieldKind::Url => values.push((&*name.clone().leak(), "https://x.example".to_owned())),
+            }
+        }
+        let base_url = definition.base_url.is_none().then(|| "https://erp.example".to_owned());
+        if let Err(error) = Rig::try_new(block, &Gives { values, secrets, base_url, ..Gives::default() }) {
+            panic!("{block}: {error}");
+        }
+        kinds.extend(block.split("kind: ").skip(1).filter_map(|rest| rest.split([',', '}', '\n']).next()));
+    }
+    for kind in [
+        "static_token",
+        "basic",
+        "oauth2_client",
+        "oauth2_code",
+        "oauth2_jwt_grant",
+        "oauth2_client_assertion",
+        "oauth1_hmac",
+        "session_login",
+    ] {
+        assert!(kinds.contains(kind), "no example of {kind}: {kinds:?}");
+    }
 }
