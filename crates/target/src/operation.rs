@@ -207,7 +207,7 @@ impl Run<'_> {
 
     /// The target's own id of another document.
     async fn resolve(&self, reference: &Reference) -> Result<Value, Answer> {
-        let Reference { object, reference: text, get, optional } = reference;
+        let Reference { object, reference: text, get, prefix, optional } = reference;
         let finder = self.endpoint.finders.get(object).ok_or_else(|| {
             impossible(&format!("the payload refers to a `{object}`, which the connector cannot look up"))
         })?;
@@ -220,9 +220,15 @@ impl Run<'_> {
                     Some(path) => path.get(&whole).cloned(),
                     None => id,
                 };
-                let value = value.ok_or_else(|| {
-                    Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
-                })?;
+                let value = match (value.filter(|value| !value.is_null()), prefix) {
+                    (Some(value), None) => value,
+                    (Some(value), Some(prefix)) => format!("{prefix}{}", plain(&value)).into(),
+                    (None, _) if *optional => return Ok(Value::Null),
+                    (None, _) => {
+                        let what = "has no such field at the target";
+                        return Err(Answer::Refused(missing(ErrorClass::Validation, what)));
+                    }
+                };
                 self.endpoint.found.put(reference.clone(), value.clone());
                 Ok(value)
             }

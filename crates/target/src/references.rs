@@ -23,6 +23,8 @@ pub(crate) struct Reference {
     pub(crate) reference: String,
     /// What of it stands in the payload; absent means its id.
     pub(crate) get: Option<String>,
+    /// What is put before it, for systems whose references name the model too: `account.invoice,17`.
+    pub(crate) prefix: Option<String>,
     /// Whether null takes its place where it is not there.
     pub(crate) optional: bool,
 }
@@ -106,6 +108,7 @@ fn read(value: &Value) -> Result<Reference, String> {
         object: text(MARK).ok_or_else(wrong)?,
         reference: text("ref").filter(|r| !r.is_empty()).ok_or_else(wrong)?,
         get,
+        prefix: text("prefix"),
         optional: value.get("optional").and_then(Value::as_bool).unwrap_or(false),
     })
 }
