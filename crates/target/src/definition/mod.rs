@@ -153,7 +153,10 @@ pub struct HeaderName {
 }
 
 /// The definitions that are part of the program.
-const EMBEDDED: &[(&str, &str)] = &[("sandbox", include_str!("../../../../connectors/sandbox.yaml"))];
+const EMBEDDED: &[(&str, &str)] = &[
+    ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
+    ("tryton", include_str!("../../../../connectors/tryton.yaml")),
+];
 
 impl Connector {
     /// A definition that is part of the program.
