@@ -128,6 +128,7 @@ async fn lost_answers_are_looked_for_and_a_crash_in_between_goes_on() {
 async fn a_sale_goes_on_where_it_stands() {
     let rig = Rig::start().await;
     rig.bring("customer", "C-1", &rig.customer("C-1", "Müller", "Ulm")).await;
+    // the third button is pressed by Tryton itself, once a sale is confirmed
     for (reference, buttons) in [("SO-0", &[][..]), ("SO-1", &["quote"]), ("SO-2", &["quote", "confirm"])] {
         let payload = rig.order(reference, "C-1", 1);
         let sale = rig.bring("order.draft", reference, &payload).await;
@@ -135,7 +136,13 @@ async fn a_sale_goes_on_where_it_stands() {
             rig.tryton.client().press("sale.sale", sale.parse().unwrap(), button).await.unwrap();
         }
         let (seen, answer) = rig.look_and_go_on(&rig.trip("order", reference, &payload)).await;
-        assert_eq!(seen, ReadBack::Unfinished { document: Some(sale.as_str().into()) }, "{reference}");
+        let document = Some(sale.as_str().into());
+        let expected = if buttons.len() < 2 {
+            ReadBack::Unfinished { document }
+        } else {
+            ReadBack::Matches { document }
+        };
+        assert_eq!(seen, expected, "{reference}");
         assert_eq!(applied(answer), sale, "{reference}");
         assert_eq!(state(&rig, "sale.sale", &sale).await, "processing", "{reference}");
     }
