@@ -135,7 +135,7 @@ impl Rig {
         let line = json!({
             "type": "line",
             "product": {"$lookup": "product", "ref": "WIDGET", "get": "$.products[0]"},
-            "account": {"$lookup": "accounts", "ref": "-", "get": "$.default_category_account_revenue"},
+            "account": {"$lookup": "accounts", "ref": "1", "get": "$.default_category_account_revenue"},
             "unit": {"$lookup": "product", "ref": "WIDGET", "get": "$.sale_uom"},
             "quantity": quantity,
             "unit_price": decimal("10.00"),
@@ -147,7 +147,7 @@ impl Rig {
             "party": {"$lookup": "customer", "ref": customer},
             "invoice_address": {"$lookup": "customer", "ref": customer, "get": "$.addresses[0].id"},
             "journal": {"$lookup": "journal", "ref": "REV"},
-            "account": {"$lookup": "accounts", "ref": "-", "get": "$.default_account_receivable"},
+            "account": {"$lookup": "accounts", "ref": "1", "get": "$.default_account_receivable"},
             "currency": {"$lookup": "currency", "ref": "EUR"},
             "payment_term": {"$lookup": "customer", "ref": customer, "get": "$.customer_payment_term", "optional": true},
             "invoice_date": self.today,
