@@ -4,6 +4,7 @@
 mod books;
 mod company;
 mod cost;
+mod definition;
 mod strike;
 mod world;
 
@@ -21,7 +22,7 @@ pub struct Options {
     /// How many invoices are posted
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(8..=10_000))]
     events: u32,
-    /// How often a sink is killed, with answers of the ERP lost before and after
+    /// How often a sink is killed, while answers of the ERP are lost or after that
     #[arg(long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
     kills: u32,
     /// What chance begins with; a run with the same seed draws the same faults
@@ -42,8 +43,10 @@ struct Figures {
     kills: usize,
     /// Windows in which answers were lost after the ERP had done what it was asked for.
     windows: usize,
-    /// Events whose outcome took more than one attempt, or a look.
+    /// Events that took more than one attempt.
     tried_again: usize,
+    /// Partitions whose end was not committed.
+    behind: usize,
     #[serde(flatten)]
     count: Count,
     #[serde(flatten)]
@@ -62,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let strikes = strike::strike(&mut world, bills, options.kills, options.seed).await?;
     let issued = world.company.issued();
     let outcomes = world.rest(issued.len(), PATIENCE).await?;
+    let behind = world.behind().await?.len();
     let count = books::count(&world.company, &issued, &outcomes)?;
     let figures = Figures {
         seed: options.seed,
@@ -69,6 +73,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         kills: strikes.kills,
         windows: strikes.windows,
         tried_again: outcomes.iter().filter(|outcome| outcome.attempts > 1).count(),
+        behind,
         count,
         cost,
         seconds: begun.elapsed().as_secs(),
@@ -79,5 +84,5 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     for complaint in world.complaints() {
         eprintln!("a sink ended by itself: {complaint}");
     }
-    Ok(figures.count.is_clean() && world.complaints().is_empty())
+    Ok(figures.count.is_clean() && figures.behind == 0 && world.complaints().is_empty())
 }

@@ -56,7 +56,12 @@ pub async fn measure(world: &mut World, bills: &mut VecDeque<Bill>) -> anyhow::R
     let per = |sum: Duration| sum.as_secs_f64() * 1_000.0 / measured as f64;
     let added = (per(posted) / per(raw) - 1.0) * 100.0;
     let tenth = |figure: f64| (figure * 10.0).round() / 10.0;
-    Ok(Cost { measured, raw_ms: tenth(per(raw)), posting_ms: tenth(per(posted)), added_percent: tenth(added) })
+    Ok(Cost {
+        measured,
+        raw_ms: tenth(per(raw)),
+        posting_ms: tenth(per(posted)),
+        added_percent: tenth(added),
+    })
 }
 
 /// What a posting asks of Tryton, and nothing else.

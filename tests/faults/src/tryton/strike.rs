@@ -37,10 +37,8 @@ pub async fn strike(
         let batch: Vec<Bill> = bills.drain(..share).collect();
         world.deliver(&batch).await?;
         under_way(world).await?;
-        lose_answers(world, &mut dice, &mut strikes).await?;
         let before = world.settled()?;
-        sleep(Duration::from_millis(dice.u64(0..1_500))).await;
-        kill(world, dice.usize(..2), &mut strikes).await?;
+        disturb(world, &mut dice, &mut strikes).await?;
         eprintln!("round {}: {} issued, {before} settled", round + 1, world.company.issued().len());
         goes_on(world, before + batch.len() / 2).await?;
     }
@@ -57,18 +55,24 @@ async fn under_way(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For a while every answer is cut off somewhere. Tryton has committed before it answers, so what it was asked for is done.
-async fn lose_answers(
-    world: &World,
-    dice: &mut fastrand::Rng,
-    strikes: &mut Strikes,
-) -> anyhow::Result<()> {
+/// For a while every answer is cut off somewhere: Tryton has committed before it answers, so what it was asked for is done. A
+/// sink is killed while that lasts, or after it.
+async fn disturb(world: &mut World, dice: &mut fastrand::Rng, strikes: &mut Strikes) -> anyhow::Result<()> {
+    let (sink, inside) = (dice.usize(..2), dice.bool());
     sleep(Duration::from_millis(dice.u64(0..800))).await;
     let toxic = Toxic::LimitBytes(dice.u64(1..150));
     world.cluster.proxies.poison(TRYTON, Direction::Down, toxic).await?;
-    sleep(Duration::from_millis(dice.u64(1_000..2_500))).await;
-    world.cluster.proxies.heal(TRYTON).await?;
     strikes.windows += 1;
+    sleep(Duration::from_millis(dice.u64(500..1_500))).await;
+    if inside {
+        kill(world, sink, strikes).await?;
+    }
+    sleep(Duration::from_millis(dice.u64(500..1_500))).await;
+    world.cluster.proxies.heal(TRYTON).await?;
+    if !inside {
+        sleep(Duration::from_millis(dice.u64(0..1_500))).await;
+        kill(world, sink, strikes).await?;
+    }
     Ok(())
 }
 
