@@ -98,7 +98,8 @@ impl Classifier {
         let at = |paths: &[JsonPath]| paths.iter().find_map(|path| path.text(json.as_ref()?));
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        let rule = self.rules.iter().find(|rule| rule.when.matches(status, headers, code.as_deref(), &message));
+        let rule =
+            self.rules.iter().find(|rule| rule.when.matches(status, headers, code.as_deref(), &message));
         let (class, outcome, wait) = match rule {
             Some(rule) => (rule.class, rule.outcome, rule.wait.clone()),
             None => unlisted(status),

@@ -87,7 +87,9 @@ async fn a_connection_that_says_so_looks_before_it_repeats_and_doubles_nothing()
     expected.sort_unstable();
     assert_eq!(references(&customers), expected);
     assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed), "{outcomes:?}");
-    assert!(outcomes.iter().all(|o| o.target_document_id.as_deref().is_some_and(|id| id.starts_with("cus_"))));
+    assert!(
+        outcomes.iter().all(|o| o.target_document_id.as_deref().is_some_and(|id| id.starts_with("cus_")))
+    );
 }
 
 /// Without any way to look, nothing is repeated: a person decides.
@@ -102,16 +104,19 @@ async fn a_connection_of_class_neither_leaves_it_to_a_person() {
 async fn validate_says_what_is_left_of_the_promise() {
     let said = async |class: &str| -> Guarantee {
         let world = world("http://127.0.0.1:1", class).await;
-        let set = TenantSet::load(&world.dir.path().join("tenants")).unwrap();
+        let set = TenantSet::load(&world.dir.path().join("tenants"), &tenancy::Environment).unwrap();
         let examined = sink::examine(&set, Some(&connectors()));
         assert!(examined.problems.is_empty(), "{:?}", examined.problems);
         examined.guarantees[0].clone()
     };
     let promised = said("").await;
     assert!(matches!(promised.class, Class::Keyed { readable: true, .. }));
-    assert_eq!(promised.on_unknown(), "resend for 12 h, then look up; another content is held in doubt");
+    assert_eq!(promised.on_unknown(), "resend for 12h, then look up; another content is held in doubt");
     let stated = said("class: upsert").await;
-    assert_eq!((stated.class, stated.gives, stated.key_window_ms()), (Class::Upsert, Require::ExactlyOnce, None));
+    assert_eq!(
+        (stated.class, stated.gives, stated.key_window_ms()),
+        (Class::Upsert, Require::ExactlyOnce, None)
+    );
     assert_eq!(stated.on_unknown(), "look up; another content is held in doubt");
     let blind = said("class: neither").await;
     assert_eq!((blind.letter(), blind.gives), ('N', Require::AtMostOnce));
