@@ -1,18 +1,25 @@
 //! An operator pauses a route: nothing of it is sent, other routes and tenants go on, and afterwards all of it comes in order.
 
+use std::process::Command;
+
 use crate::harness::{
     World, counterfoil,
     events::{customer, payment},
-    succeeds,
+    fails, succeeds,
     tenants::{Target, Tenant},
     until,
 };
 
 /// `counterfoil pause|resume|paused …` as an operator types it; what it printed.
 async fn operator(world: &World, arguments: &[&str]) -> String {
+    succeeds(command(world, arguments)).await
+}
+
+fn command(world: &World, arguments: &[&str]) -> Command {
     let mut command = counterfoil(arguments);
-    command.args(["--bootstrap", &world.cluster.bootstrap, "--region", &world.region]);
-    succeeds(command).await
+    command.args(["--bootstrap", &world.cluster.bootstrap, "--region", &world.region, "--tenants"]);
+    command.arg(world.folder());
+    command
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,6 +29,10 @@ async fn a_paused_route_sends_nothing_and_then_everything_in_order() {
     let gateway = world.gateway().await;
     let sink = world.sink("ledger");
     let account = ["--operator", "kim", "--reason", "wrong mapping"];
+    // A misspelt name would pause nothing.
+    let misspelt = [&["pause", "route", "upsert", "custmers"][..], &account].concat();
+    let said = fails(command(&world, &misspelt)).await;
+    assert!(said.contains("CFG-0309") && said.contains("customers"), "{said}");
     operator(&world, &[&["pause", "route", "upsert", "customers"][..], &account].concat()).await;
     let label = "route=\"customers\"";
     until("the sink to hold the route", async || {

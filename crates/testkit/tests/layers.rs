@@ -62,7 +62,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         ],
     ),
     // a test that is a program: it runs the services as processes of its own, and looks at both ends
-    ("faults", &["event", "testkit", "topics", "contract", "kafka", "sandbox", "cli"]),
+    ("faults", &["event", "delivery", "ledger", "testkit", "topics", "contract", "kafka", "sandbox", "cli"]),
 ];
 
 /// The only user of each foreign crate, tests included.

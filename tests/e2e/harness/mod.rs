@@ -62,6 +62,11 @@ pub struct World {
 }
 
 impl World {
+    /// The folder of the tenants' configuration.
+    pub fn folder(&self) -> PathBuf {
+        self.dir.path().join("tenants")
+    }
+
     /// A region for `tenants` on the shared cluster.
     pub async fn start(tenants: &[Tenant]) -> Self {
         let slot = slot().await;
@@ -156,6 +161,13 @@ pub fn counterfoil(arguments: &[&str]) -> Command {
     command.args(arguments).env_clear().stdin(Stdio::null());
     command.envs(std::env::var("E2E_LOG").map(|filter| ("RUST_LOG", filter)));
     command
+}
+
+/// Runs a command that must fail; what it said.
+pub async fn fails(mut command: Command) -> String {
+    let output = blocking(move || command.output().unwrap()).await;
+    assert!(!output.status.success(), "it succeeded");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Runs a command that must succeed; what it printed.

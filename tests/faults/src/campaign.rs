@@ -92,7 +92,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     bar.finish_and_clear();
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
     let summary = Summary::of(rounds.len(), &evidence, &violations);
-    verdict::tell(seed, &evidence, &violations);
+    verdict::tell(seed, &violations);
     let line =
         if options.json { serde_json::to_string(&summary)? } else { serde_json::to_string_pretty(&summary)? };
     println!("{line}");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use contract::{Outcome, OutcomeStatus};
+use contract::OutcomeStatus;
 use event::ObjectKind;
 use sandbox::{Collection, RequestRow};
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl Check<'_> {
             if first.tenant.as_str() != issued.class.name() || first.entity != issued.change.entity {
                 self.report("CON-1", Some(id), format!("the outcome is not of {issued:?}"));
             }
-            if all.len() > 1 && !is_late_append(all) {
+            if all.len() > 1 {
                 self.report("LED-1", Some(id), format!("outcomes that contradict: {all:?}"));
             }
         }
@@ -260,12 +260,6 @@ impl Check<'_> {
             }
         }
     }
-}
-
-/// A former owner's outcome that came after its successor had parked the posting: GUARANTEES.md, section 5.
-pub fn is_late_append(outcomes: &[Outcome]) -> bool {
-    let statuses: Vec<OutcomeStatus> = outcomes.iter().map(|outcome| outcome.status).collect();
-    statuses == [OutcomeStatus::InDoubt, OutcomeStatus::Committed]
 }
 
 /// Whether a fault can leave a posting of the class in doubt.

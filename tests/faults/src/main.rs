@@ -15,6 +15,7 @@ mod feed;
 mod isolation;
 mod moments;
 mod plan;
+mod preload;
 mod rest;
 mod sinks;
 mod soak;

@@ -89,7 +89,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         rounds += 1;
     }
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
-    verdict::tell(seed, &evidence, &violations);
+    verdict::tell(seed, &violations);
     let figures = figures(options.minutes, rounds, &evidence, &samples, violations.len());
     let line =
         if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };

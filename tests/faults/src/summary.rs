@@ -6,12 +6,7 @@ use contract::OutcomeStatus;
 use sandbox::Fate;
 use serde::Serialize;
 
-use crate::{
-    check::{self, Violation},
-    class::Class,
-    evidence::Evidence,
-    sometimes,
-};
+use crate::{check::Violation, class::Class, evidence::Evidence, sometimes};
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
@@ -85,9 +80,5 @@ fn resolved(evidence: &Evidence) -> BTreeMap<&'static str, usize> {
         ("looked_and_absent", requests(Class::Upsert, Fate::Absent)),
         ("parked", parked(Class::Neither)),
         ("parked_for_a_stored_failure", parked(Class::Keyed)),
-        (
-            "in_doubt_then_committed",
-            evidence.outcomes.values().filter(|all| check::is_late_append(all)).count(),
-        ),
     ])
 }

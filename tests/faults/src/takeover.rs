@@ -16,7 +16,7 @@ use crate::{
     feed::Feed,
     moments::{Moments, Window, micros},
     plan::{Fault, Folder},
-    strike,
+    preload, strike,
     verdict::{self, Verdict},
     world::{Given, Pace, World},
 };
@@ -38,6 +38,9 @@ pub struct Options {
     /// How long a target is waited for: a request that the kill cut off counts as under way for so long
     #[arg(long, value_name = "MS", default_value_t = TIMEOUT_MS, value_parser = clap::value_parser!(u64).range(500..=60_000))]
     timeout_ms: u64,
+    /// How many outcomes of earlier events the ledgers hold before the first event comes
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    keys: u64,
     /// Print the figures as one JSON object, and nothing else on standard output
     #[arg(long)]
     json: bool,
@@ -48,6 +51,10 @@ struct Figures {
     kills: usize,
     /// Partitions that had traffic before and after every kill.
     partitions: usize,
+    /// Outcomes of earlier events that each sink's ledger held.
+    keys: u64,
+    /// How long the two sinks took to read them.
+    copied_in_seconds: f64,
     /// For each kill, from the SIGKILL to the moment when every partition had posted again.
     seconds: Vec<f64>,
     limit_seconds: f64,
@@ -76,9 +83,11 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         quota: |_| Class::NO_QUOTA,
     };
     let mut world = Box::pin(World::start(given)).await?;
+    preload::append(&world.topics, options.keys).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;
     }
+    let copied_in_seconds = preload::copied(&world, options.keys).await?;
     let mut feed = Feed::start(&world.door);
     let mut moments = Moments::default();
     strike::traffic(&world).await?;
@@ -88,11 +97,13 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         kill(&mut world, round, &mut moments).await?;
     }
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
-    verdict::tell(0, &evidence, &violations);
+    verdict::tell(0, &violations);
     let (partitions, seconds) = standstills(&world, &evidence)?;
     let figures = Figures {
         kills: evidence.moments.kills.len(),
         partitions,
+        keys: options.keys,
+        copied_in_seconds,
         seconds,
         limit_seconds: LIMIT_S,
         timeout_seconds: options.timeout_ms as f64 / 1_000.0,

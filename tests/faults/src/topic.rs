@@ -23,7 +23,7 @@ use crate::{
 
 /// As in tenant.yaml and topics/, by default.
 const SHARDS: usize = 4;
-const PARTITIONS: i32 = 12;
+pub const PARTITIONS: i32 = 12;
 
 /// The topics of a region.
 #[derive(Clone)]
@@ -41,6 +41,10 @@ impl Topics {
         let settings = Settings::new(bootstrap);
         let producer = Producer::new(&settings)?;
         Ok(Self { settings, region: region.to_owned(), producer })
+    }
+
+    pub const fn producer(&self) -> &Producer {
+        &self.producer
     }
 
     pub fn of(&self, object: ObjectKind) -> String {

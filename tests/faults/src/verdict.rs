@@ -31,7 +31,7 @@ pub async fn reach(world: &mut World, feed: Feed, moments: Moments) -> anyhow::R
 }
 
 /// Says what is violated, and where to look.
-pub fn tell(seed: u64, evidence: &Evidence, violations: &[Violation]) {
+pub fn tell(seed: u64, violations: &[Violation]) {
     for Violation { id, event, evidence, round } in violations.iter().take(SHOWN) {
         let event = event.as_deref().unwrap_or("-");
         let round = round.map_or_else(|| "-".to_owned(), |round| round.to_string());
@@ -39,10 +39,5 @@ pub fn tell(seed: u64, evidence: &Evidence, violations: &[Violation]) {
     }
     if violations.len() > SHOWN {
         eprintln!("… and {} more", violations.len() - SHOWN);
-    }
-    // Not violations: GUARANTEES.md, section 5, says that they may happen.
-    for (id, outcomes) in evidence.outcomes.iter().filter(|(_, all)| check::is_late_append(all)) {
-        let round = outcomes.last().and_then(|outcome| evidence.moments.round_at(outcome.settled_at));
-        eprintln!("in doubt, then committed (seed {seed}, round {round:?}, event {id}): {outcomes:?}");
     }
 }

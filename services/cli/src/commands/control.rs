@@ -1,6 +1,6 @@
 //! `counterfoil pause|resume|paused`: what operators tell the sinks, through the control topic.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -8,8 +8,10 @@ use contract::{Command, Subject, Verb};
 use kafka::{Met, Producer, Range, RangeReader};
 use serde_json::json;
 use service_kit::config::Flags;
+use tenancy::{Offline, TenantSet};
 
 use crate::{
+    error::CommandError,
     out,
     settings::{Settings, SettingsArgs, TopicSettingsArgs},
 };
@@ -71,6 +73,9 @@ struct Account {
     /// Who says so; it is kept
     #[arg(long, value_name = "NAME")]
     operator: String,
+    /// Take a name that the tenants' configuration does not have
+    #[arg(long)]
+    unknown: bool,
 }
 
 /// Flags of `counterfoil paused`.
@@ -103,6 +108,9 @@ pub async fn turn(verb: Verb, args: TurnArgs) -> anyhow::Result<()> {
         reason: account.reason,
         at: std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_millis() as i64),
     };
+    if !account.unknown {
+        known(&settings.tenants, &command.subject).map_err(crate::error::command)?;
+    }
     let value = command.value()?;
     let topic = topics::names::control(&settings.region);
     let producer = Producer::new(&settings.kafka)?;
@@ -116,6 +124,36 @@ pub async fn turn(verb: Verb, args: TurnArgs) -> anyhow::Result<()> {
     };
     out::line(format_args!("{}: {done}", command.subject));
     Ok(())
+}
+
+/// A misspelt name would pause nothing, silently. Where the configuration cannot be read nothing is refused: whoever pauses may be in
+/// a hurry, on any machine.
+fn known(tenants: &Path, subject: &Subject) -> Result<(), CommandError> {
+    let Ok(set) = TenantSet::load(tenants, &Offline) else {
+        eprintln!("{} cannot be read as tenants' configuration: the name is not checked", tenants.display());
+        return Ok(());
+    };
+    let unknown = |what: &'static str, name: &str, have: Vec<&str>| CommandError::Unknown {
+        what,
+        name: name.to_owned(),
+        have: have.join(", "),
+    };
+    let Some(tenant) = set.iter().find(|tenant| tenant.id.as_str() == subject.tenant) else {
+        return Err(unknown(
+            "tenant",
+            &subject.tenant,
+            set.iter().map(|tenant| tenant.id.as_str()).collect(),
+        ));
+    };
+    let routes = || tenant.routes.iter();
+    let named = |have: Vec<&str>, what, name: &str| {
+        if have.contains(&name) { Ok(()) } else { Err(unknown(what, name, have)) }
+    };
+    match (&subject.connection, &subject.route) {
+        (Some(name), _) => named(routes().map(|r| r.connection.name.as_str()).collect(), "connection", name),
+        (_, Some(name)) => named(routes().map(|r| r.name.as_str()).collect(), "route", name),
+        (None, None) => Ok(()),
+    }
 }
 
 /// Shows what is paused.
