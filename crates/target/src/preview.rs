@@ -103,7 +103,9 @@ impl Endpoint {
             },
             "update" => {
                 let change = Some(self.update.as_ref()?);
-                Meaning::Answer(self.written(change, status, headers, body).map_or_else(|answer| answer, done))
+                Meaning::Answer(
+                    self.written(change, status, headers, body).map_or_else(|answer| answer, done),
+                )
             }
             "write" | "create" | "upsert" | "keyed" => Meaning::Answer(self.meaning(status, headers, body)),
             step => {

@@ -111,8 +111,8 @@ fn endpoint(
         .connection
         .iter()
         .filter_map(|(name, field)| {
-            let value =
-                given(name).or_else(|| field.default.is_none().then(|| format!("a-{}", name.replace('_', "-"))));
+            let value = given(name)
+                .or_else(|| field.default.is_none().then(|| format!("a-{}", name.replace('_', "-"))));
             Some((name.clone(), value?))
         })
         .collect();
@@ -176,8 +176,8 @@ fn every_answer_means_what_its_source_says() {
             }
             let body = case.body.as_str().map_or_else(|| case.body.to_string(), str::to_owned);
             let meaning = endpoint.understands(&case.request, case.status, &headers, body.as_bytes());
-            let meaning = meaning
-                .unwrap_or_else(|| panic!("{system}: {}: no request `{}`", case.name, case.request));
+            let meaning =
+                meaning.unwrap_or_else(|| panic!("{system}: {}: no request `{}`", case.name, case.request));
             let mut said = said(meaning);
             if case.means.code.is_none() {
                 said.code = None;
@@ -204,7 +204,8 @@ fn every_request_is_as_its_documentation_says() {
             let key = PostingKey { event: EventId(Uuid::from_u128(7)), route: RouteId(1), generation: 0 };
             let posting = endpoint.posting(key, &case.reference, 3, case.payload.to_string().into());
             let posting = posting.unwrap_or_else(|error| panic!("{at}: {error}"));
-            let sent = endpoint.preview(&posting, "ID-1", "5").unwrap_or_else(|error| panic!("{at}: {error}"));
+            let sent =
+                endpoint.preview(&posting, "ID-1", "5").unwrap_or_else(|error| panic!("{at}: {error}"));
             let lines: Vec<&str> = sent.iter().map(|one| one.send.as_str()).collect();
             let expected: Vec<&str> = case.expect.iter().map(|one| one.send.as_str()).collect();
             assert_eq!(lines, expected, "{at}");
@@ -217,7 +218,9 @@ fn every_request_is_as_its_documentation_says() {
                 match &expected.body {
                     None => {}
                     Some(Value::String(text)) => assert_eq!(&sent.body, text, "{at}"),
-                    Some(json) => assert_eq!(&serde_json::from_str::<Value>(&sent.body).unwrap(), json, "{at}"),
+                    Some(json) => {
+                        assert_eq!(&serde_json::from_str::<Value>(&sent.body).unwrap(), json, "{at}")
+                    }
                 }
             }
         }
@@ -239,7 +242,9 @@ fn every_definition_is_clean_and_tested() {
         for (name, object) in &connector.objects {
             let operations = object.operations.keys().map(|operation| format!("{name}.{operation}"));
             let all = std::iter::once(name.clone()).chain(operations);
-            all.for_each(|name| assert!(tested.contains(&*name), "{system}: no request of `{name}` is tested"));
+            all.for_each(|name| {
+                assert!(tested.contains(&*name), "{system}: no request of `{name}` is tested")
+            });
         }
         let outcomes: BTreeSet<&str> = answers.iter().map(|case| case.means.outcome.as_str()).collect();
         for outcome in ["applied", "not_applied", "unknown", "absent", "found"] {
