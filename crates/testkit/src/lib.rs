@@ -10,6 +10,7 @@
 mod cache;
 pub mod compose;
 pub mod kafka;
+pub mod commercetools;
 pub mod localstripe;
 mod maven;
 mod pip;
