@@ -61,7 +61,8 @@ fn install() -> anyhow::Result<PathBuf> {
 fn npm(place: &Path) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(place).stdin(Stdio::null());
-    let output = npm.output().context("npm cannot be started; it is needed to fetch commercetools-mock once")?;
+    let output =
+        npm.output().context("npm cannot be started; it is needed to fetch commercetools-mock once")?;
     let said = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "npm could not fetch commercetools-mock (network?):\n{said}");
     Ok(())

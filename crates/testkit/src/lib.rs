@@ -8,9 +8,9 @@
 //! tasks that must go on meanwhile, call them in `tokio::task::spawn_blocking`.
 
 mod cache;
+pub mod commercetools;
 pub mod compose;
 pub mod kafka;
-pub mod commercetools;
 pub mod localstripe;
 mod maven;
 mod pip;
