@@ -5,10 +5,7 @@
 
 mod common;
 
-use std::{
-    path::{Path, PathBuf},
-    pin::Pin,
-};
+use std::{path::Path, pin::Pin};
 
 use axum::body::Bytes;
 use common::{World, lossy::Lossy};
@@ -48,7 +45,7 @@ async fn a_change_that_comes_too_late_looks_again_and_changes_what_stands_there(
     );
     std::fs::write(acme.join("connections/erp.yaml"), connection).unwrap();
     std::fs::remove_file(acme.join("routes/payments.yaml")).unwrap();
-    let route = "route: customers\non: [\"customer.*\"]\nto: erp\nrequire: exactly_once\n";
+    let route = "route: customers\non: [\"customer.*\"]\nto: erp\npolicy: {require: exactly_once}\n";
     std::fs::write(acme.join("routes/customers.yaml"), route).unwrap();
 
     let connectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/connectors");
@@ -115,6 +112,6 @@ fn the_program_does_not_know_its_name() {
     assert!(read > 200, "only {read} files were read");
 }
 
-fn knows(path: &PathBuf) -> bool {
+fn knows(path: &Path) -> bool {
     String::from_utf8_lossy(&std::fs::read(path).unwrap()).to_lowercase().contains(NAME)
 }
