@@ -15,6 +15,7 @@ mod lint;
 mod operation;
 mod path;
 mod posting;
+mod preview;
 mod references;
 mod template;
 
@@ -25,6 +26,7 @@ pub use crate::{
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
+    preview::{Meaning, Preview},
 };
 
 #[cfg(test)]
