@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::{company::Bill, world::World};
 
-/// The two are measured in turn, so often, so that the machine's other work meets both.
-const TURNS: usize = 4;
+/// The two are measured in turn, so often at most, so that the machine's other work meets both.
+const TURNS: usize = 10;
 /// The most postings of a turn.
-const MOST: usize = 10;
+const MOST: usize = 4;
 /// For the postings of a turn.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What the references of invoices begin with that are no events.
@@ -38,21 +38,22 @@ pub fn is_raw(reference: &str) -> bool {
 
 /// Takes a fifth of the events, at most, and posts them in peace.
 pub async fn measure(world: &mut World, bills: &mut VecDeque<Bill>) -> anyhow::Result<Cost> {
-    let each = (bills.len() / 5 / TURNS).clamp(1, MOST);
+    let turns = (bills.len() / 10).clamp(2, TURNS);
+    let each = (bills.len() / 5 / turns).clamp(1, MOST);
     let client = Client::new(&world.through_proxy(), world.company.tryton.key())?;
     // neither pays for what is only done once: imports, caches, connections, schemas
     by_hand(world, &client, "warm").await?;
     let warm: Vec<Bill> = bills.drain(..1).collect();
     through(world, &warm).await?;
     let (mut raw, mut posted) = (Duration::ZERO, Duration::ZERO);
-    for turn in 0..TURNS {
+    for turn in 0..turns {
         for n in 0..each {
             raw += by_hand(world, &client, &format!("{turn}-{n}")).await?;
         }
         let batch: Vec<Bill> = bills.drain(..each.min(bills.len())).collect();
         posted += through(world, &batch).await?;
     }
-    let measured = TURNS * each;
+    let measured = turns * each;
     let per = |sum: Duration| sum.as_secs_f64() * 1_000.0 / measured as f64;
     let added = (per(posted) / per(raw) - 1.0) * 100.0;
     let tenth = |figure: f64| (figure * 10.0).round() / 10.0;
