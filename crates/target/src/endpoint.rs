@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Authenticator, Misfit,
+    auth::captures,
     call::{Call, Impossible},
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
@@ -126,6 +127,8 @@ pub struct Endpoint {
     pub(crate) finders: BTreeMap<String, Finder>,
     pub(crate) found: Found,
     pub(crate) auth: Option<Arc<Authenticator>>,
+    /// What signing in brings, by name.
+    pub(crate) captures: Vec<String>,
     headers: HeaderMap,
     /// Headers that name what signing in brings.
     later: Vec<(HeaderName, Text)>,
@@ -187,6 +190,7 @@ impl Endpoint {
             finders: compiler.finders()?,
             found: Found::default(),
             auth: account.auth.map(Arc::clone),
+            captures: captures(&connector.auth).into_iter().map(str::to_owned).collect(),
             headers,
             later,
             key: connector.key.as_ref().filter(in_header).map(|k| compiler.header(&k.name)).transpose()?,

@@ -17,6 +17,7 @@ mod lint;
 mod operation;
 mod path;
 mod posting;
+mod preview;
 mod references;
 mod template;
 
@@ -29,6 +30,7 @@ pub use crate::{
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
+    preview::{Meaning, Preview},
 };
 
 #[cfg(test)]

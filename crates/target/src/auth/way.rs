@@ -151,7 +151,8 @@ fn way(auth: &Auth, secrets: &Secrets, before: IsKnown<'_>, after: IsKnown<'_>) 
             tokens(token, How::ClientAssertion(Signed::compile(assertion, &token.url, before)?))
         }
         Auth::SessionLogin { request, ok, capture, cookies, session, expiry } => {
-            let login = Login::compile((request, ok), (capture, *cookies), session.as_ref(), expiry, after)?;
+            let login =
+                Login::compile((request, ok), (capture, *cookies), session.as_deref(), expiry, after)?;
             Ok(Way::Login(Box::new(login)))
         }
     }

@@ -86,7 +86,7 @@ pub enum Auth {
     /// By a request of the system's own that opens a session.
     SessionLogin {
         /// The request.
-        request: Request,
+        request: Box<Request>,
         /// The statuses that say that it is open.
         #[serde(default = "ok")]
         ok: Vec<u16>,
@@ -97,7 +97,7 @@ pub enum Auth {
         #[serde(default)]
         cookies: bool,
         /// The header that carries the session.
-        session: Option<SessionHeader>,
+        session: Option<Box<SessionHeader>>,
         /// When it ends.
         #[serde(default = "on_error_class")]
         expiry: Expiry,
