@@ -62,7 +62,7 @@ fn base() {
             for t in fs::read_dir(&tests).into_iter().flatten().map(|e| e.unwrap().path()) {
                 let name = t.file_name().unwrap().to_str().unwrap().to_owned();
                 if !name.starts_with(&format!("{object}.")) || name.starts_with(&format!("{object}.void.")) && !object.contains("void") { continue }
-                let case: J = serde_json::from_str::<J>(&fs::read_to_string(&t).unwrap().lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")).unwrap();
+                let case: J = J::Object(fs::read_to_string(&t).unwrap().lines().filter(|l| !l.starts_with('#')).map(|l| { let (k, v) = l.split_once(": ").unwrap(); (k.to_owned(), serde_json::from_str::<J>(v).unwrap()) }).collect());
                 let mut target = TargetValue { value: case["input"].clone().into(), metadata: json!({"event": case.get("event").cloned().unwrap_or(json!({"id": "e", "entity_id": case["input"]["id"], "source_version": 1}))}).into(), secrets: Secrets::new() };
                 let out = Runtime::default().resolve(&mut target, &compiled, &TimeZone::default());
                 let said: J = match out { Ok(_) => { let v: Value = target.value; v.try_into().unwrap() } Err(e) => json!({"REFUSED": e.to_string()}) };
