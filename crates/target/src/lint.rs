@@ -104,11 +104,12 @@ impl Lint<'_> {
             let server = |status: &u16| matches!(status, 500 | 502 | 504);
             if rule.outcome == RuleOutcome::NotApplied
                 && rule.when.code.is_empty()
+                && rule.when.message.is_empty()
                 && rule.when.header.is_empty()
                 && rule.when.status.iter().any(server)
             {
                 let what = format!(
-                    "rule {} calls a server error not applied: if the system may have applied it, write `outcome: unknown`, or name the code",
+                    "rule {} calls a server error not applied: if the system may have applied it, write `outcome: unknown`, or name the code or the message",
                     at + 1
                 );
                 self.add(Severity::Warning, line, what);

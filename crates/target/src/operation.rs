@@ -1,6 +1,9 @@
 //! One operation at a target: a look where it is needed, the write, and the steps that follow it, all before one deadline.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
@@ -13,7 +16,6 @@ use crate::{
     classify::{Broken, impossible, reason},
     endpoint::{Change, Step},
     finder::{Finder, Sight},
-    path::JsonPath,
     references::{self, Reference},
     template::{Scope as Names, plain},
 };
@@ -28,6 +30,8 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
 }
 
+/// Documents that a payload refers to, by object and reference: id and everything else, or none.
+type Documents = BTreeMap<(String, String), Option<(Option<Value>, Value)>>;
 /// Status, headers and body.
 type Exchange = (u16, HeaderMap, Bytes);
 
@@ -192,11 +196,11 @@ impl Run<'_> {
         if !refers {
             return Ok((payload, raw.clone()));
         }
-        let mut found = BTreeMap::new();
+        let (mut found, mut documents) = (BTreeMap::new(), BTreeMap::new());
         for reference in references::collect(&payload).map_err(|what| impossible(&what))? {
             let value = match self.endpoint.found.get(&reference) {
                 Some(value) => value,
-                None => self.resolve(&reference).await?,
+                None => self.resolve(&reference, &mut documents).await?,
             };
             found.insert(reference, value);
         }
@@ -205,37 +209,46 @@ impl Run<'_> {
         Ok((payload, raw))
     }
 
-    /// The target's own id of another document.
-    async fn resolve(&self, reference: &Reference) -> Result<Value, Answer> {
-        let Reference { object, reference: text, get, optional } = reference;
+    /// What takes the place of a reference. A payload that wants several things of one document looks for it once.
+    async fn resolve(&self, reference: &Reference, documents: &mut Documents) -> Result<Value, Answer> {
+        let key = (reference.object.clone(), reference.reference.clone());
+        let document = match documents.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.refer(reference).await?),
+        };
+        let missing = |class, what: &str| {
+            reason(class, None, &format!("{} `{}` {what}", reference.object, reference.reference))
+        };
+        let Some((id, whole)) = document else {
+            return if reference.optional {
+                Ok(Value::Null)
+            } else {
+                let reason = missing(ErrorClass::MissingReference, "is not at the target");
+                Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
+            };
+        };
+        let value = reference.pick(id.as_ref(), whole).ok_or_else(|| {
+            Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
+        })?;
+        self.endpoint.found.put(reference.clone(), value.clone());
+        Ok(value)
+    }
+
+    /// The document that a reference names, with its id; none if it is not at the target.
+    async fn refer(&self, reference: &Reference) -> Result<Option<(Option<Value>, Value)>, Answer> {
+        let (object, text) = (&reference.object, &reference.reference);
         let finder = self.endpoint.finders.get(object).ok_or_else(|| {
             impossible(&format!("the payload refers to a `{object}`, which the connector cannot look up"))
         })?;
         let posting = self.posting.referring(text);
         let names = Names { posting: &posting, ..self.names(&Value::Null, None, None) };
-        let missing = |class, what: &str| reason(class, None, &format!("{object} `{text}` {what}"));
         match self.sight(finder, &names).await {
-            Sight::Found { id, whole, .. } => {
-                let value = match get.as_deref().and_then(JsonPath::parse) {
-                    Some(path) => path.get(&whole).cloned(),
-                    None => id,
-                };
-                let value = value.ok_or_else(|| {
-                    Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
-                })?;
-                self.endpoint.found.put(reference.clone(), value.clone());
-                Ok(value)
+            Sight::Found { id, whole, .. } => Ok(Some((id, whole))),
+            Sight::Absent => Ok(None),
+            Sight::Several => {
+                let what = format!("{object} `{text}` is there several times at the target");
+                Err(Answer::Refused(reason(ErrorClass::AmbiguousKey, None, &what)))
             }
-            Sight::Absent if *optional => Ok(Value::Null),
-            Sight::Absent => Err(Answer::Again {
-                reason: missing(ErrorClass::MissingReference, "is not at the target"),
-                after_ms: None,
-                scope: Scope::Lane,
-            }),
-            Sight::Several => Err(Answer::Refused(missing(
-                ErrorClass::AmbiguousKey,
-                "is there several times at the target",
-            ))),
             // Nothing was written yet.
             Sight::Failed(Answer::Unknown(reason)) => {
                 Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })

@@ -159,6 +159,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
     ("shopify", include_str!("../../../../connectors/shopify.yaml")),
     ("stripe", include_str!("../../../../connectors/stripe.yaml")),
+    ("tryton", include_str!("../../../../connectors/tryton.yaml")),
     ("xero", include_str!("../../../../connectors/xero.yaml")),
 ];
 

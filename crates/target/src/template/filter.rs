@@ -2,7 +2,7 @@
 
 use base64::{
     Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -51,7 +51,7 @@ impl Filter {
             Self::Quoted => format!("'{}'", text.replace('\'', "''")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Base64 => BASE64_STANDARD.encode(text),
-            Self::Base64Url => BASE64_URL_SAFE_NO_PAD.encode(text),
+            Self::Base64Url => BASE64_URL_SAFE.encode(text),
         }
     }
 }
