@@ -218,7 +218,7 @@ impl Lint<'_> {
             base_url: Some("https://connector.invalid"),
             class: Some(class),
             on_unknown: OnUnknown::Park,
-            token: None,
+            auth: None,
             values,
         };
         let error = Endpoint::new(self.connector, name, &account).err()?;
