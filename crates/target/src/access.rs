@@ -98,6 +98,20 @@ impl Connector {
         found
     }
 
+    /// Values that fit, for a look at the definition without a connection.
+    pub(crate) fn stand_ins(&self) -> BTreeMap<String, String> {
+        let given = self.connection.iter().filter_map(|(name, field)| {
+            let value = match field.kind {
+                FieldKind::String => "x",
+                FieldKind::Integer => "1",
+                FieldKind::Url => "https://connector.invalid",
+                FieldKind::Secret => return None,
+            };
+            Some((name.clone(), value.to_owned()))
+        });
+        given.collect()
+    }
+
     fn known(&self, secrets: bool) -> String {
         let of_kind = |(_, field): &(&String, &Field)| (field.kind == FieldKind::Secret) == secrets;
         let names: Vec<&str> =

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    Authenticator, Misfit,
-    auth::captures,
+    Authenticator, Misfit, auth,
     call::{Call, Impossible},
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
@@ -127,6 +126,8 @@ pub struct Endpoint {
     pub(crate) finders: BTreeMap<String, Finder>,
     pub(crate) found: Found,
     pub(crate) auth: Option<Arc<Authenticator>>,
+    /// The header that shows whose a request is.
+    pub(crate) auth_header: Option<HeaderName>,
     /// What signing in brings, by name.
     pub(crate) captures: Vec<String>,
     headers: HeaderMap,
@@ -190,7 +191,8 @@ impl Endpoint {
             finders: compiler.finders()?,
             found: Found::default(),
             auth: account.auth.map(Arc::clone),
-            captures: captures(&connector.auth).into_iter().map(str::to_owned).collect(),
+            auth_header: auth::header(&connector.auth).map(|header| compiler.header(header)).transpose()?,
+            captures: auth::captures(&connector.auth).into_iter().map(str::to_owned).collect(),
             headers,
             later,
             key: connector.key.as_ref().filter(in_header).map(|k| compiler.header(&k.name)).transpose()?,

@@ -63,7 +63,9 @@ impl Endpoint {
                 true => "***".to_owned(),
                 false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
             };
-            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v))).collect();
+            let signed = self.auth_header.iter().map(|name| (name.to_string(), "***".to_owned()));
+            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v)));
+            let headers = headers.chain(signed).collect();
             previews.push(Preview {
                 request: request.to_owned(),
                 send: format!("{} {}", wire.method, wire.uri),

@@ -89,6 +89,20 @@ pub(crate) fn captures(auth: &Auth) -> BTreeSet<&str> {
     names.keys().map(String::as_str).collect()
 }
 
+/// The header that shows whose a request is.
+pub(crate) fn header(auth: &Auth) -> Option<&str> {
+    match auth {
+        Auth::None => None,
+        Auth::StaticToken { header, .. } => Some(header),
+        Auth::Basic { .. } | Auth::Oauth1Hmac { .. } => Some("Authorization"),
+        Auth::Oauth2Client { token, .. }
+        | Auth::Oauth2Code { token, .. }
+        | Auth::Oauth2JwtGrant { token, .. }
+        | Auth::Oauth2ClientAssertion { token, .. } => Some(&token.header),
+        Auth::SessionLogin { session, .. } => session.as_ref().map(|session| session.header.as_str()),
+    }
+}
+
 /// Whether a connector's `auth` and `csrf` can be carried out, as far as that can be told without its secrets.
 pub(crate) fn check(connector: &Connector, known: &BTreeMap<String, String>) -> Result<(), EndpointError> {
     compile(connector, known, Secrets::none()).map(drop)
