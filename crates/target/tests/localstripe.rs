@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use delivery::{Answer, Class, ErrorClass, OnUnknown, ReadBack, Scope};
 use event::{EventId, PostingKey, RouteId};
 use serde_json::{Value, json};
-use target::{Account, ClassChoice, Client, ClientOptions, Connector, Egress, Endpoint, Posting};
+use target::{
+    Access, Account, Authenticator, ClassChoice, Client, ClientOptions, Connector, Egress, Endpoint, Posting,
+    Secrets,
+};
 use testkit::localstripe::LocalStripe;
 use uuid::Uuid;
 
@@ -27,14 +30,15 @@ impl Rig {
     }
 
     fn endpoint(&self, class: Option<ClassChoice>, token: &str) -> Endpoint {
-        let account = Account {
-            base_url: Some(self.stripe.url()),
-            class,
-            on_unknown: OnUnknown::Park,
-            token: Some(token),
-            values: &BTreeMap::new(),
-        };
-        Endpoint::new(&Connector::embedded("stripe").unwrap(), "product", &account).unwrap()
+        let connector = Connector::embedded("stripe").unwrap();
+        let (base_url, values) = (Some(self.stripe.url()), BTreeMap::new());
+        let secrets = Secrets::default().with("token", &[token.into()]);
+        let access =
+            Access { of: ("acme", "stripe"), base_url, values: &values, secrets: &secrets, store: None };
+        let auth = Arc::new(Authenticator::new(&connector, &access).unwrap());
+        let account =
+            Account { base_url, class, on_unknown: OnUnknown::Park, auth: Some(&auth), values: &values };
+        Endpoint::new(&connector, "product", &account).unwrap()
     }
 
     async fn product(&self, id: &str) -> Value {
