@@ -31,21 +31,13 @@ impl Rig {
 
     fn endpoint(&self, class: Option<ClassChoice>, token: &str) -> Endpoint {
         let connector = Connector::embedded("stripe").unwrap();
-        let access = Access {
-            of: ("acme", "stripe"),
-            base_url: Some(self.stripe.url()),
-            values: &BTreeMap::new(),
-            secrets: &Secrets::default().with("token", &[token.into()]),
-            store: None,
-        };
+        let (base_url, values) = (Some(self.stripe.url()), BTreeMap::new());
+        let secrets = Secrets::default().with("token", &[token.into()]);
+        let access =
+            Access { of: ("acme", "stripe"), base_url, values: &values, secrets: &secrets, store: None };
         let auth = Arc::new(Authenticator::new(&connector, &access).unwrap());
-        let account = Account {
-            base_url: access.base_url,
-            class,
-            on_unknown: OnUnknown::Park,
-            auth: Some(&auth),
-            values: access.values,
-        };
+        let account =
+            Account { base_url, class, on_unknown: OnUnknown::Park, auth: Some(&auth), values: &values };
         Endpoint::new(&connector, "product", &account).unwrap()
     }
 
