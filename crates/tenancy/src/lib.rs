@@ -41,7 +41,7 @@ pub use offline::Offline;
 pub use policy::{OnUnknown, Posts, Require, TargetClass};
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
-pub use route::{Route, RoutePlaces};
+pub use route::{Overlay, PayloadRule, Route, RouteMapping, RoutePlaces};
 pub use secret::{Environment, Given, SecretSource};
 pub use set::TenantSet;
 pub use tenant::{Quota, Tenant};
