@@ -9,10 +9,11 @@ use crate::{
     Account, ClassChoice, EndpointError,
     call::Call,
     definition::{
-        self, Auth, Connector, Consistency, DefinitionError, Key, KeyPlace, Lookup, Object, Operation,
-        Request, Write,
+        self, Auth, Changes, Connector, Consistency, DefinitionError, Key, KeyPlace, Lookup, Object,
+        Operation, Request, Write,
     },
     endpoint::{Step, is_key},
+    feed::Feed,
     finder::{Check, Finder},
     template::{Name, Text},
 };
@@ -106,6 +107,11 @@ impl<'a> Compiler<'a> {
         let mut lookup = lookup.clone();
         lookup.request = self.based(&lookup.request);
         Finder::compile(&lookup, &self.path(path), &self.known).map_err(|what| self.unfit(what))
+    }
+
+    pub(crate) fn feed(&self, changes: &Changes, path: &str) -> Result<Feed, EndpointError> {
+        let call = self.request(&changes.request, path, false)?;
+        Feed::compile(changes, call).map_err(|what| self.wrong(what))
     }
 
     /// How every object of the system is found.

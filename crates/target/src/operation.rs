@@ -14,7 +14,8 @@ use crate::{
     Client, Endpoint, Posting, Standing,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::{Change, Step},
+    endpoint::{Change as Update, Step},
+    feed::{Change, Place},
     finder::{Finder, Sight},
     references::{self, Reference},
     template::{Scope as Names, plain},
@@ -92,6 +93,28 @@ impl Run<'_> {
         }
     }
 
+    /// What has changed behind `place`.
+    pub(crate) async fn changes(&self, place: Place) -> Result<Vec<Change>, Reason> {
+        let why = |answer: Answer| match answer {
+            Answer::Again { reason, .. } | Answer::Unknown(reason) | Answer::Refused(reason) => reason,
+            other => {
+                reason(ErrorClass::Unsupported, None, &format!("an answer to a question means {other:?}"))
+            }
+        };
+        let Some(feed) = &self.endpoint.feed else {
+            return Err(reason(
+                ErrorClass::Unsupported,
+                None,
+                "the object has no `changes` in its definition",
+            ));
+        };
+        let payload = feed.payload(place);
+        let names = self.names(&payload, None, None);
+        let (status, headers, body) =
+            self.exchange(&feed.call, &names, None, &Bytes::new(), false).await.map_err(why)?;
+        feed.read(&self.endpoint.classifier, status, &headers, &body).map_err(why)
+    }
+
     /// From the beginning: the write, then all steps.
     async fn begin(&self) -> Answer {
         let write = &self.endpoint.write;
@@ -123,7 +146,7 @@ impl Run<'_> {
     async fn written(
         &self,
         exchange: Result<Exchange, Answer>,
-        change: Option<&Change>,
+        change: Option<&Update>,
         standing: Option<&Standing>,
     ) -> Answer {
         let (status, headers, body) = match exchange {
