@@ -10,6 +10,7 @@ use crate::{
     limits::{self, Limits},
     node::Node,
     policy::{TargetClass, WebhookScheme},
+    poll::{self, Poll},
     problem::{Position, Report, code},
     secret::{self, SecretSource},
     value,
@@ -47,6 +48,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// How the system's webhooks are verified, if it sends any.
     pub webhook: Option<Webhook>,
+    /// What of the system is asked for its changes, if anything.
+    pub poll: Option<Poll>,
 }
 
 /// How a system's webhooks are verified.
@@ -69,8 +72,18 @@ pub(crate) fn read(
     place: &str,
     source: &dyn SecretSource,
 ) -> Option<Connection> {
-    const KNOWN: &[&str] =
-        &["connection", "connector", "base_url", "class", "egress", "token", "limits", "timeout", "webhook"];
+    const KNOWN: &[&str] = &[
+        "connection",
+        "connector",
+        "base_url",
+        "class",
+        "egress",
+        "token",
+        "limits",
+        "timeout",
+        "webhook",
+        "poll",
+    ];
     let fields = Fields::open(report, node, KNOWN)?;
     let name = value::name_of_file(&fields, "connection", place);
     let connector = value::name(&fields, "connector");
@@ -90,6 +103,9 @@ pub(crate) fn read(
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
         read_webhook(report, node, source)
     });
+    let poll = optional(fields.get("poll"), fields.get("poll").is_some(), |node| {
+        poll::read(report, node, connector, source)
+    });
     Some(Connection {
         name: name?.to_owned(),
         connector: connector?.to_owned(),
@@ -102,6 +118,7 @@ pub(crate) fn read(
         limits: limits?,
         timeout: timeout?,
         webhook: webhook?,
+        poll: poll?,
     })
 }
 
