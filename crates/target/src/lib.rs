@@ -16,6 +16,7 @@ mod lint;
 mod operation;
 mod path;
 mod posting;
+mod preview;
 mod references;
 mod template;
 
@@ -27,6 +28,7 @@ pub use crate::{
     feed::{Change, Place},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
+    preview::{Meaning, Preview},
 };
 
 #[cfg(test)]

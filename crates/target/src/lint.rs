@@ -105,6 +105,7 @@ impl Lint<'_> {
             if rule.outcome == RuleOutcome::NotApplied
                 && rule.when.code.is_empty()
                 && rule.when.message.is_empty()
+                && rule.when.header.is_empty()
                 && rule.when.status.iter().any(server)
             {
                 let what = format!(
@@ -235,7 +236,8 @@ fn is_lookup_only(operation: &Operation) -> bool {
 }
 
 fn lookup_names_reference(lookup: &Lookup) -> bool {
-    format!("{:?}", lookup.request).contains("{{ref")
+    let request = format!("{:?}", lookup.request);
+    request.contains("{{ref") || request.contains("{{payload.") // a part of the payload can be the reference
 }
 
 /// Whether every answer that `rule` matches is matched by `earlier`.
@@ -252,6 +254,7 @@ fn covers(earlier: &Rule, rule: &Rule) -> bool {
     within(&wide.status, &narrow.status)
         && within(&wide.code, &narrow.code)
         && within(&wide.message, &narrow.message)
+        && wide.header.iter().all(|(name, value)| narrow.header.get(name) == Some(value))
 }
 
 #[cfg(test)]

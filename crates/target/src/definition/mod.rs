@@ -155,8 +155,13 @@ pub struct HeaderName {
 
 /// The definitions that are part of the program.
 const EMBEDDED: &[(&str, &str)] = &[
+    ("hubspot", include_str!("../../../../connectors/hubspot.yaml")),
+    ("quickbooks", include_str!("../../../../connectors/quickbooks.yaml")),
     ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
+    ("shopify", include_str!("../../../../connectors/shopify.yaml")),
+    ("stripe", include_str!("../../../../connectors/stripe.yaml")),
     ("tryton", include_str!("../../../../connectors/tryton.yaml")),
+    ("xero", include_str!("../../../../connectors/xero.yaml")),
 ];
 
 impl Connector {

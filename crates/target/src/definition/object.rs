@@ -169,9 +169,11 @@ pub struct Lookup {
     pub absent: Option<u16>,
     /// The status that says that there are several.
     pub several: Option<u16>,
-    /// Where the list of what was found stands: none means absent, more than one several. `id`, `version` and `document` are paths
-    /// into its only item.
+    /// Where the list of what was found stands: none, or null, means absent, more than one several. `id`, `version` and
+    /// `document` are paths into its only item. An object there is that item.
     pub items: Option<String>,
+    /// What stands in the answer to a search that found nothing, if `items` does not.
+    pub empty: Option<String>,
     /// Where the document's own id stands.
     pub id: String,
     /// Where its version stands: a path, or `header.ETag`.

@@ -22,6 +22,8 @@ pub(crate) enum Filter {
     Json,
     Base64,
     Base64Url,
+    /// A text that is a number, as a number where it stands alone in a JSON text.
+    Number,
 }
 
 impl Filter {
@@ -33,9 +35,10 @@ impl Filter {
             "json" => Self::Json,
             "base64" => Self::Base64,
             "base64url" => Self::Base64Url,
+            "number" => Self::Number,
             _ => {
                 return Err(format!(
-                    "there is no filter `{name}`; there are percent, raw, quoted, json, base64, base64url"
+                    "there is no filter `{name}`; there are percent, raw, quoted, json, base64, base64url, number"
                 ));
             }
         })
@@ -44,7 +47,7 @@ impl Filter {
     pub(super) fn apply(self, text: String) -> String {
         match self {
             Self::Percent => utf8_percent_encode(&text, RESERVED).to_string(),
-            Self::Raw => text,
+            Self::Raw | Self::Number => text,
             Self::Quoted => format!("'{}'", text.replace('\'', "''")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Base64 => BASE64_STANDARD.encode(text),

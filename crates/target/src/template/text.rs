@@ -83,6 +83,11 @@ impl Text {
         }
     }
 
+    /// Whether it is one placeholder that stands for a number.
+    fn is_number(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Value { filters, .. }] if filters.last() == Some(&Filter::Number))
+    }
+
     /// The whole text, if it has no placeholder.
     pub(crate) fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -129,6 +134,11 @@ impl Text {
     pub(super) fn value(&self, scope: &Scope<'_>) -> Result<Value, Missing> {
         match self.alone() {
             Some(name) => name.value(scope),
+            None if self.is_number() => {
+                let text = self.render(scope)?;
+                let number = serde_json::from_str::<serde_json::Number>(&text);
+                Ok(number.map_or_else(|_| Value::from(text), Value::from))
+            }
             None => self.render(scope).map(Value::from),
         }
     }
