@@ -42,3 +42,49 @@ fn read(path: &Path) -> std::io::Result<String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn recorded(name: &str) -> Value {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors/tryton/changes/tests");
+        serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+    }
+
+    fn events(record: Value) -> Vec<Value> {
+        let program = load(None, "tryton", "order").unwrap();
+        let modified = 1_795_600_000_123_456_i64;
+        program.run(json!({"headers": {}, "body": record, "source": "erp", "modified": modified})).unwrap()
+    }
+
+    /// The record is one that Tryton gave.
+    #[test]
+    fn a_sale_becomes_an_order() {
+        let found = events(recorded("order.json"));
+        assert_eq!(found, [recorded("order.expected.json")], "{:#}", found[0]);
+    }
+
+    #[test]
+    fn a_sale_of_nobody_elses_has_an_id_and_a_cancelled_one_says_so() {
+        let mut record = recorded("order.json");
+        record["reference"] = Value::Null;
+        record["state"] = json!("cancelled");
+        let event = events(record.clone()).remove(0);
+        assert_eq!(event["type"], "order.cancelled");
+        assert_eq!(event["data"]["id"], json!(format!("tryton-{}", record["id"])));
+        assert_eq!(event["data"]["status"], "CANCELLED");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_by_its_place() {
+        let error = load(None, "tryton", "invoice").unwrap_err();
+        assert!(error.to_string().contains("tryton/changes/invoice.vrl"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(load(Some(folder.path()), "tryton", "order").unwrap_err().code(), "SRC-0001");
+    }
+}
