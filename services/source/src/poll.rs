@@ -145,3 +145,6 @@ impl Poll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

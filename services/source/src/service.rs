@@ -77,7 +77,7 @@ impl Service {
     }
 }
 
-fn counters(metrics: &Metrics) -> Result<Counters, telemetry::MetricsError> {
+pub(crate) fn counters(metrics: &Metrics) -> Result<Counters, telemetry::MetricsError> {
     Ok(Counters {
         told: metrics.counters("records_total", "records that the gateway has acknowledged", &["poll"])?,
         failed: metrics.counters("failures_total", "rounds that failed", &["poll", "code"])?,
