@@ -1,4 +1,5 @@
-//! The webhook programs of connectors: `connectors/<system>/webhook.vrl`.
+//! What connectors know of webhooks: how they are signed, `connectors/<system>/webhook.yaml`, and the program that makes events of them,
+//! `connectors/<system>/webhook.vrl`.
 
 use std::{
     collections::BTreeMap,
@@ -8,23 +9,36 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use crate::{Diagnostic, Program};
+use crate::{Diagnostic, Program, Signature};
 
-/// The largest program, in bytes.
-const MAX_PROGRAM: u64 = 256 * 1024;
+/// The largest file, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
+const PROGRAM: &str = "webhook.vrl";
+const SIGNATURE: &str = "webhook.yaml";
 /// The programs of this repository, part of the binary.
 const EMBEDDED: [(&str, &str); 2] = [
     ("shopify", include_str!("../../../connectors/shopify/webhook.vrl")),
     ("stripe", include_str!("../../../connectors/stripe/webhook.vrl")),
 ];
 
-/// The webhook program of every connector that has one.
+/// The signatures of the connectors of this repository, part of the binary.
+const SIGNATURES: [(&str, &str); 6] = [
+    ("dataverse", include_str!("../../../connectors/dataverse/webhook.yaml")),
+    ("hubspot", include_str!("../../../connectors/hubspot/webhook.yaml")),
+    ("quickbooks", include_str!("../../../connectors/quickbooks/webhook.yaml")),
+    ("shopify", include_str!("../../../connectors/shopify/webhook.yaml")),
+    ("stripe", include_str!("../../../connectors/stripe/webhook.yaml")),
+    ("xero", include_str!("../../../connectors/xero/webhook.yaml")),
+];
+
+/// The webhook program of every connector that has one, and how its webhooks are signed.
 ///
-/// Its input is `{"headers": {lower-case names}, "body": …, "source": …}`; `source` is optional and replaces the
+/// A program's input is `{"headers": {lower-case names}, "body": …, "source": …}`; `source` is optional and replaces the
 /// vendor's name as the source of the events. It yields canonical events as `POST /v1/events` takes them.
 #[derive(Clone, Debug)]
 pub struct Connectors {
     webhooks: BTreeMap<String, Arc<Program>>,
+    signatures: BTreeMap<String, Arc<Signature>>,
 }
 
 /// Why connectors were refused: everything wrong with their programs.
@@ -53,7 +67,17 @@ impl Connectors {
         self.webhooks.get(name)
     }
 
-    /// The names of the connectors that have one, in order.
+    /// How the webhooks of the connector `name` are signed.
+    pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
+        self.signatures.get(name)
+    }
+
+    /// The names of the connectors whose signatures are known, in order.
+    pub fn signatures(&self) -> impl Iterator<Item = &str> {
+        self.signatures.keys().map(String::as_str)
+    }
+
+    /// The names of the connectors that have a program, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.webhooks.keys().map(String::as_str)
     }
@@ -65,74 +89,100 @@ impl Connectors {
 /// A program does not compile; a test of this crate sees to it that none does.
 pub fn embedded() -> Result<Connectors, ConnectorErrors> {
     static COMPILED: LazyLock<Result<Connectors, ConnectorErrors>> = LazyLock::new(|| {
-        let sources = EMBEDDED.map(|(name, source)| {
-            let file = format!("connectors/{name}/webhook.vrl");
-            (name.to_owned(), Source { file, text: source.to_owned() })
-        });
-        compile(BTreeMap::from(sources)).map(|webhooks| Connectors { webhooks })
+        let files = |file: &'static str| {
+            move |(name, text): (&str, &str)| {
+                (name.to_owned(), Source { file: format!("connectors/{name}/{file}"), text: text.to_owned() })
+            }
+        };
+        let webhooks = compile(EMBEDDED.map(files(PROGRAM)).into(), Program::compile);
+        let signatures = compile(SIGNATURES.map(files(SIGNATURE)).into(), signature);
+        Ok(Connectors { webhooks: webhooks?, signatures: signatures? })
     });
     COMPILED.clone()
 }
 
-/// The embedded connectors, with those of the folder `dir` in their place or beside them: `<dir>/<system>/webhook.vrl`.
+/// The embedded connectors, with those of the folder `dir` in their place or beside them: `<dir>/<system>/webhook.vrl` and
+/// `<dir>/<system>/webhook.yaml`.
 ///
 /// # Errors
-/// Every file that cannot be read and everything that is wrong with the programs.
+/// Every file that cannot be read and everything that is wrong with them.
 pub fn load(dir: &Path) -> Result<Connectors, ConnectorErrors> {
     let mut connectors = embedded()?;
-    let (sources, mut problems) = read_folder(dir);
-    match compile(sources) {
+    let mut problems = Vec::new();
+    let programs = read_folder(dir, PROGRAM, &EMBEDDED, &mut problems);
+    let signatures = read_folder(dir, SIGNATURE, &SIGNATURES, &mut problems);
+    match compile(programs, Program::compile) {
         Ok(webhooks) => connectors.webhooks.extend(webhooks),
         Err(errors) => problems.extend(errors.0),
     }
+    match compile(signatures, signature) {
+        Ok(signatures) => connectors.signatures.extend(signatures),
+        Err(errors) => problems.extend(errors.0),
+    }
+    problems.dedup();
     if problems.is_empty() { Ok(connectors) } else { Err(ConnectorErrors(problems)) }
 }
 
-/// A program before it is compiled.
+/// A file before it is compiled.
 struct Source {
     file: String,
     text: String,
 }
 
-/// The programs of a folder that are not the embedded ones, and what could not be read.
-fn read_folder(dir: &Path) -> (BTreeMap<String, Source>, Vec<Diagnostic>) {
+/// The files of a name in a folder's folders that are not the embedded ones; `problems` gets what could not be read.
+fn read_folder(
+    dir: &Path,
+    name: &str,
+    embedded: &[(&str, &str)],
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Source> {
     let unreadable = |path: &Path, e: &std::io::Error| Diagnostic::unreadable(&path.display().to_string(), e);
+    let mut sources = BTreeMap::new();
     let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(entries) => entries,
-        Err(error) => return (BTreeMap::new(), vec![unreadable(dir, &error)]),
+        Err(error) => {
+            problems.push(unreadable(dir, &error));
+            return sources;
+        }
     };
-    let mut sources = BTreeMap::new();
-    let mut problems = Vec::new();
     for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let file = entry.path().join("webhook.vrl");
+        let system = entry.file_name().to_string_lossy().into_owned();
+        let file = entry.path().join(name);
         match read(&file) {
-            Ok(text) if EMBEDDED.contains(&(name.as_str(), text.as_str())) => {}
-            Ok(text) => drop(sources.insert(name, Source { file: file.display().to_string(), text })),
+            Ok(text) if embedded.contains(&(system.as_str(), text.as_str())) => {}
+            Ok(text) => drop(sources.insert(system, Source { file: file.display().to_string(), text })),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => problems.push(unreadable(&file, &error)),
         }
     }
-    (sources, problems)
+    sources
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
     let mut source = String::new();
-    std::fs::File::open(file)?.take(MAX_PROGRAM + 1).read_to_string(&mut source)?;
-    if source.len() as u64 > MAX_PROGRAM {
+    std::fs::File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut source)?;
+    if source.len() as u64 > MAX_FILE {
         return Err(std::io::Error::other("it is larger than 256 KiB"));
     }
     Ok(source)
 }
 
-fn compile(sources: BTreeMap<String, Source>) -> Result<BTreeMap<String, Arc<Program>>, ConnectorErrors> {
-    let mut webhooks = BTreeMap::new();
+fn signature(file: &str, text: &str) -> Result<Signature, Vec<Diagnostic>> {
+    Signature::parse(file, text).map_err(|wrong| vec![wrong])
+}
+
+/// Each source read by `one`, or everything that is wrong with any of them.
+fn compile<T>(
+    sources: BTreeMap<String, Source>,
+    one: impl Fn(&str, &str) -> Result<T, Vec<Diagnostic>>,
+) -> Result<BTreeMap<String, Arc<T>>, ConnectorErrors> {
+    let mut compiled = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, source) in sources {
-        match Program::compile(&source.file, &source.text) {
-            Ok(program) => drop(webhooks.insert(name, Arc::new(program))),
+        match one(&source.file, &source.text) {
+            Ok(good) => drop(compiled.insert(name, Arc::new(good))),
             Err(diagnostics) => problems.extend(diagnostics),
         }
     }
-    if problems.is_empty() { Ok(webhooks) } else { Err(ConnectorErrors(problems)) }
+    if problems.is_empty() { Ok(compiled) } else { Err(ConnectorErrors(problems)) }
 }

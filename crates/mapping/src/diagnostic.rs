@@ -23,6 +23,14 @@ impl Diagnostic {
     /// The program's file cannot be read.
     pub(crate) const UNREADABLE: &str = "CFG-0202";
 
+    /// The definition of a signature does not fit.
+    pub(crate) const DEFINITION: &str = "CFG-0206";
+
+    /// The definition of a signature does not fit; `message` names the line where that is known.
+    pub(crate) fn definition(file: &str, message: String) -> Self {
+        Self { program: file.to_owned(), line: 1, column: 1, message, code: Self::DEFINITION }
+    }
+
     pub(crate) fn new(program: &str, source: &str, found: &vrl::diagnostic::Diagnostic) -> Self {
         let primary = found.labels.iter().find(|l| l.primary).or(found.labels.first());
         let (line, column) = place(source, primary.map_or(0, |l| l.span.start()));

@@ -11,8 +11,10 @@ mod error;
 pub mod functions;
 mod money;
 mod program;
+pub mod signature;
 mod time;
 
 pub use diagnostic::Diagnostic;
 pub use error::MappingError;
 pub use program::Program;
+pub use signature::Signature;

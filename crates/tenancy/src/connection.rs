@@ -9,7 +9,7 @@ use crate::{
     fields::Fields,
     limits::{self, Limits},
     node::Node,
-    policy::{TargetClass, WebhookScheme},
+    policy::TargetClass,
     poll::{self, Poll},
     problem::{Position, Report, code},
     secret::{self, SecretSource},
@@ -55,8 +55,10 @@ pub struct Connection {
 /// How a system's webhooks are verified.
 #[derive(Debug)]
 pub struct Webhook {
-    /// The vendor's way of signing.
-    pub scheme: WebhookScheme,
+    /// The connector whose way of signing it is.
+    pub scheme: String,
+    /// The address that the vendor was given; some sign it.
+    pub url: Option<String>,
     /// Every secret that is accepted; several while one is being rotated. At least one.
     pub secrets: Vec<SecretString>,
     /// The `source` of the events that come of it; unique among a tenant's webhooks, for event ids derive from it.
@@ -101,7 +103,7 @@ pub(crate) fn read(
     let limits = limits::read(report, &fields);
     let timeout = fields.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
-        read_webhook(report, node, source)
+        read_webhook(report, node, connector, source)
     });
     let poll = optional(fields.get("poll"), fields.get("poll").is_some(), |node| {
         poll::read(report, node, connector, source)
@@ -131,13 +133,24 @@ fn optional<A, T>(found: Option<A>, present: bool, read: impl FnOnce(A) -> Optio
     }
 }
 
-fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> Option<Webhook> {
-    let fields = Fields::open(report, node, &["scheme", "secrets", "source"])?;
-    let scheme = fields.require("scheme").and_then(|_| fields.choice::<WebhookScheme>("scheme")).flatten();
-    let events_source = match fields.get("source") {
-        Some(_) => value::name(&fields, "source").map(str::to_owned),
-        None => scheme.map(|s| s.name().to_owned()),
+fn read_webhook(
+    report: Report<'_>,
+    node: &Node,
+    connector: Option<&str>,
+    source: &dyn SecretSource,
+) -> Option<Webhook> {
+    let fields = Fields::open(report, node, &["scheme", "secrets", "source", "url"])?;
+    let scheme = match fields.get("scheme") {
+        Some(_) => value::name(&fields, "scheme"),
+        None => connector,
     };
+    let events_source = match fields.get("source") {
+        Some(_) => value::name(&fields, "source"),
+        None => scheme,
+    };
+    let url = optional(fields.optional_text("url"), fields.get("url").is_some(), |(text, at)| {
+        value::url(report, "url", text, at, source)
+    });
     let references = fields.list("secrets")?;
     if references.len() > MAX_WEBHOOK_SECRETS {
         let message = format!("`secrets` may hold at most {MAX_WEBHOOK_SECRETS}, not {}", references.len());
@@ -151,5 +164,11 @@ fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> O
     // Resolve each of them before giving up, so that each wrong one is reported.
     let secrets: Vec<_> = references.iter().map(resolve).collect();
     let secrets: Option<Vec<_>> = secrets.into_iter().collect();
-    Some(Webhook { scheme: scheme?, secrets: secrets?, source: events_source?, at: fields.at })
+    Some(Webhook {
+        scheme: scheme?.to_owned(),
+        url: url?,
+        secrets: secrets?,
+        source: events_source?.to_owned(),
+        at: fields.at,
+    })
 }

@@ -38,7 +38,7 @@ pub use egress::Egress;
 pub use error::ConfigErrors;
 pub use limits::{CostBucket, Limits, PerTime};
 pub use offline::Offline;
-pub use policy::{OnUnknown, Posts, Require, TargetClass, WebhookScheme};
+pub use policy::{OnUnknown, Posts, Require, TargetClass};
 pub use poll::Poll;
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
