@@ -1,6 +1,6 @@
 //! A real ERP as a source: a sale that is changed in Tryton reaches the sandbox, whatever happens in between.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use chrono::NaiveDate;
 use sandbox::Collection;
@@ -37,7 +37,7 @@ impl Shop {
         let key = world.path("tryton.key");
         fs::write(&key, tryton.key()).unwrap();
         let connection = format!(
-            "connection: tryton\nconnector: tryton\nbase_url: \"{}\"\ntoken: \"file:{}\"\n\
+            "connection: tryton\nconnector: tryton\nbase_url: \"{}\"\nvalues: {{database: erp}}\ntoken: \"file:{}\"\n\
              egress: {{allow_private: true}}\n\
              poll: {{source: tryton, objects: [order], every: 200ms, api_key: \"env:ACME_KEY\"}}\n",
             tryton.url(),
@@ -70,19 +70,6 @@ impl Shop {
     }
 }
 
-/// The embedded definition and its program, with a default for what the connection would give.
-fn connectors(world: &World) {
-    let from = testkit::workspace_root().join("connectors");
-    let to = world.path("connectors");
-    fs::create_dir_all(to.join("tryton/changes")).unwrap();
-    let yaml = fs::read_to_string(from.join("tryton.yaml")).unwrap();
-    let named = yaml.replacen("  database: {", "  database: {default: erp, ", 1);
-    assert_ne!(yaml, named);
-    fs::write(to.join("tryton.yaml"), named).unwrap();
-    let program = Path::new("tryton/changes/order.vrl");
-    fs::copy(from.join(program), to.join(program)).unwrap();
-}
-
 struct Source {
     admin: Admin,
     process: Process,
@@ -94,7 +81,6 @@ impl Source {
         let mut command: Command = crate::harness::counterfoil(&["serve", "source"]);
         command.args(["--admin-listen", &admin, "--gateway", gateway, "--tenants"]).arg(world.folder());
         command.arg("--state").arg(world.path("state")).env("COUNTERFOIL_REGION", &world.region);
-        command.env("COUNTERFOIL_CONNECTORS", world.path("connectors"));
         command.envs(world.tenants.iter().flat_map(Tenant::secrets));
         let process = Process::spawn("source", command, &world.path("source.log")).unwrap();
         let source = Self { admin: Admin::new(admin, world.http.clone()), process };
@@ -136,7 +122,6 @@ async fn a_sale_that_is_changed_in_tryton_reaches_the_sandbox() {
     let acme = Tenant::new("acme", Target::Upsert);
     let world = World::start(std::slice::from_ref(&acme)).await;
     let shop = Shop::open(&world).await;
-    connectors(&world);
     let first = shop.quoted("SO-1").await;
 
     // without a gateway nothing is acknowledged, so nothing is passed over

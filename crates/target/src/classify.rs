@@ -263,7 +263,7 @@ fn lost_as(class: ErrorClass, message: &str) -> Answer {
     Answer::Unknown(Reason { code: Arc::from("SNK-0005"), class, status: None, message: shorten(message) })
 }
 
-fn shorten(message: &str) -> Arc<str> {
+pub(crate) fn shorten(message: &str) -> Arc<str> {
     match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => Arc::from(format!("{}…", &message[..end])),
         None => Arc::from(message),

@@ -233,7 +233,7 @@ impl Place {
         }
     }
 
-    fn text(&self, json: &Value, headers: &HeaderMap) -> Option<String> {
+    pub(crate) fn text(&self, json: &Value, headers: &HeaderMap) -> Option<String> {
         match self {
             Self::Body(path) => path.text(json),
             Self::Header(name) => headers.get(name.as_str())?.to_str().ok().map(str::to_owned),

@@ -3,6 +3,8 @@
 //! A connector is data (connectors/*.yaml). It says how a document is written and looked up, and which answers mean
 //! applied, not applied, or unknown. Nothing in this crate knows a particular system.
 
+mod access;
+mod auth;
 mod call;
 mod classify;
 mod client;
@@ -21,6 +23,8 @@ mod references;
 mod template;
 
 pub use crate::{
+    access::Misfit,
+    auth::{Access, Authenticator, FileStore, Held, Kept, Secrets, Stored, TokenStore},
     client::{Client, ClientOptions},
     definition::{Connector, DefinitionError},
     egress::{Egress, EgressRefused, Kind},

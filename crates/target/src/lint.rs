@@ -198,7 +198,7 @@ impl Lint<'_> {
             );
             self.add(Severity::Error, line, what);
         }
-        let values = self.connector.connection.keys().map(|name| (name.clone(), "x".to_owned())).collect();
+        let values = self.connector.stand_ins();
         for (class, _) in classes.iter().filter(|(_, possible)| *possible) {
             if let Some(error) = self.compile(name, *class, &values) {
                 self.add(Severity::Error, line, error);
@@ -218,7 +218,7 @@ impl Lint<'_> {
             base_url: Some("https://connector.invalid"),
             class: Some(class),
             on_unknown: OnUnknown::Park,
-            token: None,
+            auth: None,
             values,
         };
         let error = Endpoint::new(self.connector, name, &account).err()?;

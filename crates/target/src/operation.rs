@@ -2,19 +2,22 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
 use http::HeaderMap;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::{
     Client, Endpoint, Posting, Standing,
+    auth::{Prepared, Session},
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::{Change as Update, Step},
+    endpoint::{Change as Update, Step, nothing_captured},
     feed::{Change, Place},
     finder::{Finder, Sight},
     references::{self, Reference},
@@ -29,6 +32,8 @@ pub(crate) struct Run<'a> {
     /// Whether an attempt went before this one.
     pub(crate) repeats: bool,
     pub(crate) deadline: Instant,
+    /// What the last request was signed with.
+    pub(crate) session: Mutex<Option<Arc<Session>>>,
 }
 
 /// Documents that a payload refers to, by object and reference: id and everything else, or none.
@@ -39,6 +44,22 @@ type Exchange = (u16, HeaderMap, Bytes);
 impl Run<'_> {
     /// Carries the operation out, from where it stands.
     pub(crate) async fn carry_out(&self, standing: Option<&Standing>) -> Answer {
+        let mut answer = self.operate(standing).await;
+        self.judge(&mut answer);
+        answer
+    }
+
+    /// What the target knows of the posting.
+    pub(crate) async fn read_back(&self) -> (ReadBack, Option<Standing>) {
+        let (mut seen, standing) = self.look().await;
+        match &mut seen {
+            ReadBack::Failed(answer) => self.judge(answer),
+            _ => self.judge(&mut Answer::Applied { document: None }),
+        }
+        (seen, standing)
+    }
+
+    async fn operate(&self, standing: Option<&Standing>) -> Answer {
         if let Some(standing) = standing {
             return self.go_on(standing).await;
         }
@@ -72,8 +93,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the target knows of the posting.
-    pub(crate) async fn look(&self) -> (ReadBack, Option<Standing>) {
+    async fn look(&self) -> (ReadBack, Option<Standing>) {
         let Some(finder) = &self.endpoint.finder else {
             let failed = crate::classify::unreachable("the target cannot be read");
             return (ReadBack::Failed(failed), None);
@@ -95,24 +115,28 @@ impl Run<'_> {
 
     /// What has changed behind `place`.
     pub(crate) async fn changes(&self, place: Place) -> Result<Vec<Change>, Reason> {
-        let why = |answer: Answer| match answer {
-            Answer::Again { reason, .. } | Answer::Unknown(reason) | Answer::Refused(reason) => reason,
-            other => {
-                reason(ErrorClass::Unsupported, None, &format!("an answer to a question means {other:?}"))
+        let mut asked = self.ask(place).await;
+        match &mut asked {
+            Ok(_) => self.judge(&mut Answer::Applied { document: None }),
+            Err(answer) => self.judge(answer),
+        }
+        asked.map_err(|answer| match answer {
+            Answer::Again { reason, .. } | Answer::Unfinished { reason, .. } => reason,
+            Answer::Unknown(reason) | Answer::Refused(reason) | Answer::Stuck(reason) => reason,
+            Answer::Applied { .. } => {
+                reason(ErrorClass::Unsupported, None, "a rule calls the answer to a question applied")
             }
-        };
+        })
+    }
+
+    async fn ask(&self, place: Place) -> Result<Vec<Change>, Answer> {
         let Some(feed) = &self.endpoint.feed else {
-            return Err(reason(
-                ErrorClass::Unsupported,
-                None,
-                "the object has no `changes` in its definition",
-            ));
+            return Err(impossible("the object has no `changes` in its definition"));
         };
         let payload = feed.payload(place);
         let names = self.names(&payload, None, None);
-        let (status, headers, body) =
-            self.exchange(&feed.call, &names, None, &Bytes::new(), false).await.map_err(why)?;
-        feed.read(&self.endpoint.classifier, status, &headers, &body).map_err(why)
+        let (status, headers, body) = self.exchange(&feed.call, &names, None, &Bytes::new(), false).await?;
+        feed.read(&self.endpoint.classifier, status, &headers, &body)
     }
 
     /// From the beginning: the write, then all steps.
@@ -281,7 +305,7 @@ impl Run<'_> {
     }
 
     fn names<'a>(&'a self, payload: &'a Value, id: Option<&'a Value>, version: Option<&'a str>) -> Names<'a> {
-        Names { id, version, ..Names::of(self.posting, payload, &self.endpoint.captured) }
+        Names { id, version, ..Names::of(self.posting, payload, nothing_captured()) }
     }
 
     /// One request and its answer.
@@ -293,13 +317,73 @@ impl Run<'_> {
         raw: &Bytes,
         writes: bool,
     ) -> Result<Exchange, Answer> {
-        let headers = self.endpoint.headers(names, writes);
-        let wire = call.wire(names, uri, &headers, raw).map_err(|Impossible(what)| impossible(&what))?;
+        let mut again = true;
+        loop {
+            let with = self.prepare(call).await?;
+            let captured = with.as_ref().map_or(nothing_captured(), |with| &with.session.captured);
+            let names = Names { captured, ..*names };
+            let mut wire = self
+                .endpoint
+                .headers(&names, writes)
+                .and_then(|headers| call.wire(&names, uri, &headers, raw))
+                .map_err(|Impossible(what)| impossible(&what))?;
+            if let (Some(auth), Some(with)) = (&self.endpoint.auth, &with) {
+                auth.sign(with, &mut wire).map_err(|failure| failure.answer())?;
+            }
+            let left = self.left()?;
+            let exchange = self.client.exchange(wire, left).await;
+            let (status, headers, body) =
+                exchange.map_err(|broken| self.endpoint.classifier.broken(&broken))?;
+            if let (Some(auth), Some(with)) = (&self.endpoint.auth, with) {
+                // Turned away before anything was done: the same request once more, with another token.
+                if auth.needs_new_csrf(&with, (status, &headers, &body)) && std::mem::take(&mut again) {
+                    continue;
+                }
+                *self.session.lock() = Some(with.session);
+            }
+            return Ok((status, headers, body));
+        }
+    }
+
+    /// What the request is signed with.
+    async fn prepare(&self, call: &Call) -> Result<Option<Prepared>, Answer> {
+        *self.session.lock() = None;
+        let Some(auth) = &self.endpoint.auth else { return Ok(None) };
+        let prepared = auth.prepare(self.client, &call.method, self.left()?).await;
+        prepared.map(Some).map_err(|failure| failure.answer())
+    }
+
+    fn left(&self) -> Result<Duration, Answer> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let what = "no time was left for the request; it was not sent".to_owned();
             return Err(self.endpoint.classifier.broken(&Broken::Unsent(what)));
         }
-        self.client.exchange(wire, left).await.map_err(|broken| self.endpoint.classifier.broken(&broken))
+        Ok(left)
+    }
+
+    /// Lets what the last request was signed with know what became of it. One that ended is replaced before the next
+    /// attempt, which then need not wait.
+    fn judge(&self, answer: &mut Answer) {
+        let session = self.session.lock().take();
+        let (Some(auth), Some(session)) = (&self.endpoint.auth, session) else { return };
+        match answer {
+            Answer::Applied { .. } => auth.accepted(&session),
+            Answer::Again { reason, after_ms, .. } | Answer::Unfinished { reason, after_ms, .. } => {
+                let expired = reason.class == ErrorClass::AuthExpired;
+                if (expired || reason.class == ErrorClass::AuthDenied)
+                    && auth.turned_away(&session, expired)
+                    && after_ms.is_none()
+                {
+                    *after_ms = Some(0);
+                }
+            }
+            Answer::Refused(reason) | Answer::Stuck(reason) | Answer::Unknown(reason) => {
+                let expired = reason.class == ErrorClass::AuthExpired;
+                if expired || reason.class == ErrorClass::AuthDenied {
+                    auth.turned_away(&session, expired);
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What an endpoint would send and understand, without a system: for the tests of connectors, and for whoever writes one.
 
+use std::collections::BTreeMap;
+
 use delivery::Answer;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -40,7 +42,8 @@ pub enum Meaning {
 
 impl Endpoint {
     /// Every request of the operation for `posting`, in order: the look, the write, the change, the steps. `id` and `version` stand
-    /// for what the target would answer. A reference stands as `<object>-<reference>`, since nothing is looked up.
+    /// for what the target would answer. A reference stands as `<object>-<reference>`, since nothing is looked up, and what signing in
+    /// would bring as `https://<name>.example`.
     ///
     /// # Errors
     /// A request cannot be made of the posting: what is missing.
@@ -53,14 +56,16 @@ impl Endpoint {
         let (id, version) = (Value::from(id), Some(version));
         let mut previews = Vec::new();
         let mut add = |request: &str, call: &Call, names: &Names<'_>, writes: bool| {
-            let headers = self.headers(names, writes);
             let raw = names.payload.to_string().into();
-            let wire = call.wire(names, None, &headers, &raw).map_err(|Impossible(what)| what)?;
+            let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+            let wire = wire.map_err(|Impossible(what)| what)?;
             let value = |value: &http::HeaderValue| match value.is_sensitive() {
                 true => "***".to_owned(),
                 false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
             };
-            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v))).collect();
+            let signed = self.auth_header.iter().map(|name| (name.to_string(), "***".to_owned()));
+            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v)));
+            let headers = headers.chain(signed).collect();
             previews.push(Preview {
                 request: request.to_owned(),
                 send: format!("{} {}", wire.method, wire.uri),
@@ -69,7 +74,11 @@ impl Endpoint {
             });
             Ok::<_, String>(())
         };
-        let names = |payload| Names::of(posting, payload, &self.captured);
+        let captured = self.captures.iter();
+        let captured: BTreeMap<String, String> = captured
+            .map(|name| (name.clone(), format!("https://{}.example", name.replace('_', "-"))))
+            .collect();
+        let names = |payload| Names::of(posting, payload, &captured);
         if let Some(finder) = &self.finder {
             add("lookup", &finder.call, &names(&sent), false)?;
         }

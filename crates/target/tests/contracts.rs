@@ -15,7 +15,7 @@ use event::{EventId, PostingKey, RouteId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use target::{Account, ClassChoice, Connector, Endpoint, Meaning, lint};
+use target::{Account, ClassChoice, Connector, Endpoint, Meaning, definition::FieldKind, lint};
 use uuid::Uuid;
 
 /// One answer of `answers.yaml`.
@@ -110,9 +110,14 @@ fn endpoint(
     let values = connector
         .connection
         .iter()
+        .filter(|(_, field)| field.kind != FieldKind::Secret)
         .filter_map(|(name, field)| {
-            let value = given(name)
-                .or_else(|| field.default.is_none().then(|| format!("a-{}", name.replace('_', "-"))));
+            let stand_in = || match field.kind {
+                FieldKind::Integer => "1".to_owned(),
+                FieldKind::Url => format!("https://a-{}.example", name.replace('_', "-")),
+                FieldKind::String | FieldKind::Secret => format!("a-{}", name.replace('_', "-")),
+            };
+            let value = given(name).or_else(|| field.default.is_none().then(stand_in));
             Some((name.clone(), value?))
         })
         .collect();
@@ -120,7 +125,7 @@ fn endpoint(
         base_url: connector.base_url.is_none().then_some("https://system.example"),
         class,
         on_unknown: OnUnknown::Park,
-        token: Some("s3cret"),
+        auth: None,
         values: &values,
     };
     Endpoint::new(connector, object, &account).unwrap_or_else(|error| panic!("{object}: {error}"))

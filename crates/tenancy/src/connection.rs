@@ -1,10 +1,11 @@
 //! Connections: one tenant's account in one external system.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::SecretString;
 
 use crate::{
+    access::{self, Access},
     egress::{self, Egress},
     fields::Fields,
     limits::{self, Limits},
@@ -16,7 +17,7 @@ use crate::{
     value,
 };
 
-/// The shortest webhook secret or target token, in characters.
+/// The shortest webhook secret, in characters.
 const MIN_SECRET: usize = 8;
 /// The most secrets of one webhook: the current one and those that it replaces.
 const MAX_WEBHOOK_SECRETS: usize = 8;
@@ -40,8 +41,12 @@ pub struct Connection {
     pub egress: Egress,
     /// What the target offers against double effects; absent means what the connector says.
     pub class: Option<TargetClass>,
-    /// The bearer token of the target.
-    pub token: Option<SecretString>,
+    /// What its connector calls `{{conn.<value>}}`.
+    pub values: BTreeMap<String, String>,
+    /// The same for what is secret. Of each the current one, then the one that it takes the place of while it is rotated.
+    pub secrets: BTreeMap<String, Vec<SecretString>>,
+    /// Where its file gives a value or a secret.
+    pub given_at: BTreeMap<String, Position>,
     /// What its target may be asked for.
     pub limits: Limits,
     /// How long to wait for an answer.
@@ -50,6 +55,13 @@ pub struct Connection {
     pub webhook: Option<Webhook>,
     /// What of the system is asked for its changes, if anything.
     pub poll: Option<Poll>,
+}
+
+impl Connection {
+    /// Whether it can be one that something is sent to.
+    pub(crate) fn can_be_target(&self) -> bool {
+        self.base_url.is_some() || !self.values.is_empty() || !self.secrets.is_empty()
+    }
 }
 
 /// How a system's webhooks are verified.
@@ -80,6 +92,8 @@ pub(crate) fn read(
         "base_url",
         "class",
         "egress",
+        "values",
+        "secrets",
         "token",
         "limits",
         "timeout",
@@ -93,9 +107,7 @@ pub(crate) fn read(
         optional(fields.optional_text("base_url"), fields.get("base_url").is_some(), |(text, at)| {
             value::base_url(report, text, at, source)
         });
-    let token = optional(fields.optional_text("token"), fields.get("token").is_some(), |(text, at)| {
-        secret::resolve(report, text, at, MIN_SECRET, source)
-    });
+    let access = access::read(report, &fields, source);
     let class = fields.choice("class");
     let egress = egress::read(report, &fields);
     let place = |field: &str| fields.get(field).map_or(fields.at, |node| node.at);
@@ -108,6 +120,7 @@ pub(crate) fn read(
     let poll = optional(fields.get("poll"), fields.get("poll").is_some(), |node| {
         poll::read(report, node, connector, source)
     });
+    let Access { values, secrets, given_at } = access?;
     Some(Connection {
         name: name?.to_owned(),
         connector: connector?.to_owned(),
@@ -116,7 +129,9 @@ pub(crate) fn read(
         base_url_at,
         egress: egress?,
         class: class?,
-        token: token?,
+        values,
+        secrets,
+        given_at,
         limits: limits?,
         timeout: timeout?,
         webhook: webhook?,

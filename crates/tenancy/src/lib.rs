@@ -11,6 +11,7 @@
 //!
 //! Secrets are references (`env:NAME`, `file:/path`), resolved while loading through a [`SecretSource`].
 
+mod access;
 mod api_key;
 mod connection;
 mod duration;

@@ -168,7 +168,7 @@ fn find_connection(
         return None;
     };
     let connection = connection.clone()?;
-    if connection.base_url.is_none() {
+    if !connection.can_be_target() {
         let message =
             format!("connection `{}` has no `base_url`, so nothing can be delivered to it", route.to);
         report.add(code::UNKNOWN_REFERENCE, route.places.to, message);

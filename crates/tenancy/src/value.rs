@@ -92,7 +92,13 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     if url.len() > MAX_URL { Err("is too long") } else { Ok(()) }
 }
 
-fn expand(report: Report<'_>, text: &str, at: Position, source: &dyn SecretSource) -> Option<String> {
+/// Replaces `${NAME}` and `${NAME:-default}` by the variables of `source`.
+pub(crate) fn expand(
+    report: Report<'_>,
+    text: &str,
+    at: Position,
+    source: &dyn SecretSource,
+) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {

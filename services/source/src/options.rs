@@ -20,6 +20,8 @@ pub struct Options {
     pub gateway: String,
     /// The folder that keeps how far every system was read.
     pub state: PathBuf,
+    /// The folder that keeps refresh tokens which take the place of one another: that of the sinks.
+    pub credentials: PathBuf,
     /// The longest wait for a connection to a system.
     #[serde(with = "service_kit::duration")]
     pub connect_timeout: Duration,
@@ -46,6 +48,7 @@ impl Default for Options {
             connectors: None,
             gateway: "http://127.0.0.1:8080".to_owned(),
             state: PathBuf::from("data/source"),
+            credentials: PathBuf::from("data/credentials"),
             connect_timeout: Duration::from_secs(1),
             log: LogOptions::default(),
         }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc};
 
-use secrecy::ExposeSecret as _;
 use service_kit::{Admin, Readiness, Shutdown};
-use target::{Account, Client, ClientOptions, Connector, Egress, Endpoint};
+use target::{
+    Access, Account, Authenticator, Client, ClientOptions, Connector, Egress, Endpoint, FileStore, Secrets, TokenStore,
+};
 use telemetry::Metrics;
 use tenancy::{Connection, Environment, Tenant, TenantSet};
 
@@ -38,6 +39,7 @@ impl Service {
             client: Client::new(client).map_err(|e| start(&e))?,
             gateway: Gateway::new(&options.gateway)?,
             counters,
+            store: Arc::new(FileStore::new(&options.credentials)),
             options: &options,
         };
         let mut polls = Vec::new();
@@ -90,6 +92,7 @@ struct Builder<'a> {
     client: Client,
     gateway: Gateway,
     counters: Counters,
+    store: Arc<dyn TokenStore>,
 }
 
 impl Builder<'_> {
@@ -105,6 +108,7 @@ impl Builder<'_> {
         let egress =
             Egress { private: connection.egress.allow_private, networks: connection.egress.allow.clone() };
         let client = self.client.under(&egress);
+        let auth = self.authenticator(tenant, connection, &connector)?;
         let api_key = Arc::new(wanted.api_key.clone());
         let mut seen = BTreeSet::new();
         for object in &wanted.objects {
@@ -113,7 +117,7 @@ impl Builder<'_> {
             if !seen.insert(object) {
                 return Err(setup("the object stands twice under `poll`"));
             }
-            let endpoint = endpoint(&connector, connection, object)?;
+            let endpoint = endpoint(&connector, connection, &auth, object)?;
             let overlap_us = endpoint
                 .overlap_us()
                 .ok_or_else(|| setup("the connector's definition says no `changes` of this object"))?;
@@ -136,6 +140,24 @@ impl Builder<'_> {
         }
         Ok(())
     }
+
+    fn authenticator(
+        &self,
+        tenant: &Tenant,
+        connection: &Connection,
+        connector: &Connector,
+    ) -> Result<Arc<Authenticator>, SourceError> {
+        let secrets = connection.secrets.iter();
+        let secrets = secrets.fold(Secrets::default(), |all, (name, values)| all.with(name, values));
+        let access = Access {
+            of: (tenant.id.as_str(), &connection.name),
+            base_url: connection.base_url.as_deref(),
+            values: &connection.values,
+            secrets: &secrets,
+            store: Some(&self.store),
+        };
+        Ok(Arc::new(Authenticator::new(connector, &access)?))
+    }
 }
 
 fn connector(dir: Option<&Path>, name: &str) -> Result<Connector, SourceError> {
@@ -151,14 +173,18 @@ fn connector(dir: Option<&Path>, name: &str) -> Result<Connector, SourceError> {
     definition.map_err(|error| SourceError::Endpoint(error.into()))
 }
 
-fn endpoint(connector: &Connector, connection: &Connection, object: &str) -> Result<Endpoint, SourceError> {
-    let values = std::collections::BTreeMap::new();
+fn endpoint(
+    connector: &Connector,
+    connection: &Connection,
+    auth: &Arc<Authenticator>,
+    object: &str,
+) -> Result<Endpoint, SourceError> {
     let account = Account {
         base_url: connection.base_url.as_deref(),
         class: None,
         on_unknown: delivery::OnUnknown::Park,
-        token: connection.token.as_ref().map(|token| token.expose_secret()),
-        values: &values,
+        auth: Some(auth),
+        values: &connection.values,
     };
     Ok(Endpoint::new(connector, object, &account)?)
 }

@@ -159,7 +159,7 @@ fn merged(first: Value, second: Value) -> Value {
 }
 
 /// A form with brackets for what is nested. What is null is left out.
-fn form(value: &Value) -> String {
+pub(crate) fn form(value: &Value) -> String {
     fn put(name: &str, value: &Value, pairs: &mut Vec<String>) {
         match value {
             Value::Null => {}

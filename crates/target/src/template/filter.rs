@@ -27,7 +27,7 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
-    pub(super) fn parse(name: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         Ok(match name {
             "percent" => Self::Percent,
             "raw" => Self::Raw,
@@ -44,7 +44,7 @@ impl Filter {
         })
     }
 
-    pub(super) fn apply(self, text: String) -> String {
+    pub(crate) fn apply(self, text: String) -> String {
         match self {
             Self::Percent => utf8_percent_encode(&text, RESERVED).to_string(),
             Self::Raw | Self::Number => text,

@@ -59,10 +59,12 @@ impl Text {
             self.literal(&value);
             return Ok(());
         }
-        if in_url && !filters.iter().any(|f| matches!(f, Filter::Raw | Filter::Percent)) {
+        let name = Name::parse(name).map_err(|what| with_known(what, name, known))?;
+        // An address that the system gave when we signed in begins with its scheme.
+        let begins = self.parts.is_empty() && matches!(name, Name::Captured(_));
+        if in_url && !begins && !filters.iter().any(|f| matches!(f, Filter::Raw | Filter::Percent)) {
             filters.push(Filter::Percent);
         }
-        let name = Name::parse(name).map_err(|what| with_known(what, name, known))?;
         self.parts.push(Part::Value { name, filters });
         Ok(())
     }

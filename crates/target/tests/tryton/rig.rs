@@ -6,7 +6,9 @@ use bytes::Bytes;
 use delivery::{Answer, OnUnknown, ReadBack};
 use event::{EventId, PostingKey, RouteId};
 use serde_json::{Value, json};
-use target::{Account, Client, ClientOptions, Connector, Egress, Endpoint, Posting};
+use target::{
+    Access, Account, Authenticator, Client, ClientOptions, Connector, Egress, Endpoint, Posting, Secrets,
+};
 use testkit::{
     free_port,
     toxiproxy::{Direction, Toxic, Toxiproxy},
@@ -50,11 +52,19 @@ pub fn endpoint(url: &str, object: &str, key: &str) -> Endpoint {
 
 fn endpoint_of(connector: &Connector, url: &str, object: &str, key: &str) -> Endpoint {
     let values = BTreeMap::from([("database".to_owned(), "erp".to_owned())]);
+    let access = Access {
+        of: ("acme", "erp"),
+        base_url: Some(url),
+        values: &values,
+        secrets: &Secrets::default().with("token", &[key.into()]),
+        store: None,
+    };
+    let auth = Arc::new(Authenticator::new(connector, &access).unwrap());
     let account = Account {
         base_url: Some(url),
         class: None,
         on_unknown: OnUnknown::Park,
-        token: Some(key),
+        auth: Some(&auth),
         values: &values,
     };
     Endpoint::new(connector, object, &account).unwrap()

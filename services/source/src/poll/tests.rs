@@ -109,7 +109,7 @@ impl Rig {
             base_url: Some(&self.url),
             class: None,
             on_unknown: delivery::OnUnknown::Park,
-            token: None,
+            auth: None,
             values: &values,
         };
         let endpoint = Endpoint::new(&connector, "order", &account).unwrap();

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::company::Company;
 
 const SHIPPED: &str = include_str!("../../../../connectors/tryton.yaml");
-const DATABASE: &str = "  database: {";
 const COMPARE: &str = "compare: {$.total: $.total_amount.decimal, $.document.invoice_date: $.invoice_date}";
 const BODY: &str = "body: \"{{payload.document}}\"";
 
@@ -19,7 +18,6 @@ pub async fn of(company: &Company) -> anyhow::Result<String> {
     anyhow::ensure!(rest.contains(COMPARE) && rest.contains(BODY), "the definition has changed");
     let invoice = rest.replacen(COMPARE, "compare: {$.total.amount: $.total_amount.decimal}", 1);
     let invoice = invoice.replacen(BODY, &format!("body: {body}"), 1);
-    let before = before.replacen(DATABASE, "  database: {default: erp, ", 1);
     Ok(format!("{before}\n  invoice:\n{invoice}"))
 }
 
