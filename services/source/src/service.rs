@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc};
 
 use service_kit::{Admin, Readiness, Shutdown};
 use target::{
-    Access, Account, Authenticator, Client, ClientOptions, Connector, Egress, Endpoint, FileStore, Secrets, TokenStore,
+    Access, Account, Authenticator, Client, ClientOptions, Connector, Egress, Endpoint, FileStore, Secrets,
+    TokenStore,
 };
 use telemetry::Metrics;
 use tenancy::{Connection, Environment, Tenant, TenantSet};
