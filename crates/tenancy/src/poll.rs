@@ -50,8 +50,8 @@ pub(crate) fn read(
     let api_key =
         fields.text("api_key").and_then(|(text, at)| secret::resolve(report, text, at, MIN_SECRET, source));
     let nodes = fields.list("objects")?;
-    if nodes.is_empty() || nodes.len() > MAX_OBJECTS {
-        let message = format!("`objects` may hold 1 to {MAX_OBJECTS}, not {}", nodes.len());
+    if nodes.len() > MAX_OBJECTS {
+        let message = format!("`objects` may hold at most {MAX_OBJECTS}, not {}", nodes.len());
         report.add(code::BAD_VALUE, fields.at, message);
         return None;
     }

@@ -138,7 +138,7 @@ fn a_poll_says_what_is_asked_and_by_whose_key() {
         assert!(problems.iter().any(|problem| problem.contains(what)), "{what}: {problems:?}");
     };
     says("{objects: [order], api_key: a-key-in-the-open}", "CFG-0110");
-    says("{objects: [], api_key: \"env:ACME_KEY\"}", "`objects` may hold 1 to 50, not 0");
+    says("{objects: [], api_key: \"env:ACME_KEY\"}", "`objects` is empty");
     says("{objects: [order], api_key: \"env:ACME_KEY\", often: 1s}", "often");
     says("{objects: [order], api_key: \"env:ACME_KEY\", every: 1ms}", "every");
     says("{objects: [order]}", "api_key");
