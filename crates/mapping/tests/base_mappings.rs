@@ -23,7 +23,7 @@ use vrl::{
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// The systems of which something is known for certain here: the others have mappings that other tests run.
-const SYSTEMS: [&str; 5] = ["hubspot", "quickbooks", "shopify", "stripe", "xero"];
+const SYSTEMS: [&str; 6] = ["hubspot", "quickbooks", "shopify", "stripe", "tryton", "xero"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
