@@ -1,7 +1,7 @@
 //! The definition that the sinks get: the one of connectors/, but for the body of an invoice.
 //!
-//! Sinks post an event's data as it is. Until a mapping makes Tryton's shape of it, the body is written here, with the ids of
-//! this company: all else, what is looked for, the steps, and what answers mean, is as it is shipped.
+//! Sinks post an event's data as it is. Until they run `connectors/tryton/mappings/invoice.vrl`, which makes Tryton's shape of these
+//! very events, the body is written here, with the ids of this company: all else, what is looked for, the steps, and what answers mean, is as it is shipped.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
