@@ -3,6 +3,7 @@
 
 mod refusals;
 mod rig;
+mod session;
 
 use delivery::{Answer, ErrorClass, ReadBack, Scope};
 use rig::{Rig, applied};

@@ -89,6 +89,11 @@ impl Rig {
         Trip::new(Arc::new(endpoint(&self.url, object, self.tryton.key())), reference, payload)
     }
 
+    /// A document on another way than that of the shipped definition.
+    pub fn trip_by(&self, endpoint: Endpoint, reference: &str, payload: &Value) -> Trip {
+        Trip::new(Arc::new(endpoint), reference, payload)
+    }
+
     /// As if the definition did not look before the first attempt, so that the write is the first request.
     pub fn blind_trip(&self, object: &str, reference: &str, payload: &Value) -> Trip {
         let yaml = std::fs::read_to_string(testkit::workspace_root().join("connectors/tryton.yaml")).unwrap();
