@@ -131,17 +131,18 @@ fn each_file(
     }
 }
 
-/// Event ids derive from the source, so two webhooks of one tenant must not share one.
+/// Event ids derive from the source, so two of one tenant's webhooks and polls must not share one.
 fn check_sources(connections: &BTreeMap<String, Option<Arc<Connection>>>, report: Report<'_>) {
     let mut seen = BTreeMap::new();
     for connection in connections.values().flatten() {
-        let Some(webhook) = &connection.webhook else { continue };
-        if let Some(other) = seen.insert(webhook.source.as_str(), connection.name.as_str()) {
+        let webhook = connection.webhook.as_ref().map(|webhook| ("webhook", &webhook.source, webhook.at));
+        let poll = connection.poll.as_ref().map(|poll| ("poll", &poll.source, poll.at));
+        for (kind, source, at) in webhook.into_iter().chain(poll) {
+            let Some(other) = seen.insert(source.as_str(), connection.name.as_str()) else { continue };
             let path = format!("{}/connections/{}.yaml", report.file, connection.name);
-            let message =
-                format!("webhook source `{}` is already that of connection `{other}`", webhook.source);
+            let message = format!("{kind} source `{source}` is already that of connection `{other}`");
             let hint = Some("give each its own `source`: event ids derive from it".to_owned());
-            Report { file: &path, ..report }.add_with(code::DUPLICATE, webhook.at, message, hint);
+            Report { file: &path, ..report }.add_with(code::DUPLICATE, at, message, hint);
         }
     }
 }
