@@ -23,7 +23,10 @@ use vrl::{
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// The systems of which something is known for certain here: the others have mappings that other tests run.
-const SYSTEMS: [&str; 5] = ["hubspot", "quickbooks", "shopify", "stripe", "xero"];
+const SYSTEMS: [&str; 11] = [
+    "dataverse", "dynamics_fo", "hubspot", "netsuite", "odoo", "quickbooks", "salesforce", "sap_s4", "shopify", "stripe",
+    "xero",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
