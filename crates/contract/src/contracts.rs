@@ -145,7 +145,12 @@ pub fn outcome_subject(region: &str) -> String {
 
 impl ObjectContract {
     fn compile(kind: ObjectKind) -> Result<Self, Box<dyn std::error::Error>> {
-        let json = bundle::bundle(source(kind), &COMMON)?;
+        Self::of_text(kind, source(kind))
+    }
+
+    /// The contract that the schema `text` would make of an object.
+    pub(crate) fn of_text(kind: ObjectKind, text: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let json = bundle::bundle(text, &COMMON)?;
         let schema = parse::parse(&json, &[])?;
         let names = schema.names()?;
         let data = match &schema.root {

@@ -1,5 +1,7 @@
 //! What an event's `data` looks like in JSON, for programs that are typed by it.
 
+use event::ObjectKind;
+
 use crate::{ObjectContract, shape::Shape};
 
 /// A type of canonical JSON. What may be null is absent instead.
@@ -37,6 +39,16 @@ impl ObjectContract {
     }
 }
 
+impl DataType {
+    /// The type of the data that the schema `text` of an object's events would give, its common types being those of this build.
+    ///
+    /// # Errors
+    /// What is wrong with the schema.
+    pub fn of_schema(object: ObjectKind, text: &str) -> Result<Self, String> {
+        ObjectContract::of_text(object, text).map(|contract| contract.data_type()).map_err(|e| e.to_string())
+    }
+}
+
 fn of(shape: &Shape) -> DataType {
     match shape {
         Shape::Bool => DataType::Boolean,
@@ -65,8 +77,6 @@ fn of(shape: &Shape) -> DataType {
 
 #[cfg(test)]
 mod tests {
-    use event::ObjectKind;
-
     use super::*;
     use crate::Contracts;
 

@@ -6,6 +6,7 @@ use crate::commands::{
     connector::ConnectorArgs,
     control::{PausedArgs, TurnArgs},
     indoubt::IndoubtArgs,
+    mapping::MappingArgs,
     schemas::SchemasArgs,
     send::SendArgs,
     serve::ServeArgs,
@@ -49,6 +50,8 @@ pub enum Command {
     Tenants(TenantsArgs),
     /// Begin and check the definitions of systems
     Connector(ConnectorArgs),
+    /// Test and try out what becomes of events before they are sent, and see what a change would break
+    Mapping(MappingArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
     /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost

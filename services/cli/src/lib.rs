@@ -33,6 +33,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Topics(args) => return Box::pin(topics::run(args)).await,
         Command::Tenants(args) => return Box::pin(commands::tenants::run(args)).await,
         Command::Connector(args) => return commands::connector::run(args).await,
+        Command::Mapping(args) => return commands::mapping::run(args).await,
         Command::Schemas(args) => return Box::pin(schemas::run(args)).await,
         Command::Indoubt(args) => return Box::pin(indoubt::run(args)).await,
         Command::Pause(args) => Box::pin(control::turn(contract::Verb::Pause, args)).await?,

@@ -13,6 +13,7 @@ mod doubts;
 mod engine;
 mod evidence;
 mod guarantee;
+mod mappings;
 mod message;
 mod metrics;
 mod options;
@@ -28,6 +29,7 @@ mod standby;
 
 pub use arguments::Arguments;
 pub use guarantee::{Examined, Guarantee, Span, examine};
+pub use mappings::RouteMappings;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};
 pub use plan::PlanError;
 pub use service::{Service, StartError};

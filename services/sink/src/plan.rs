@@ -7,6 +7,7 @@ use std::{
 };
 
 use ahash::{AHashMap, AHashSet};
+use contract::{Contracts, DataType};
 use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use mapping::{
@@ -432,6 +433,17 @@ impl<'a> Connectors<'a> {
         route: &Route,
         event_type: EventType,
     ) -> Result<Option<Mapping>, PlanError> {
+        let data = Contracts::embedded().object(event_type.object()).data_type();
+        self.mapping_for(route, event_type, &data)
+    }
+
+    /// The same for events with data of another type.
+    pub(crate) fn mapping_for(
+        &mut self,
+        route: &Route,
+        event_type: EventType,
+        data: &DataType,
+    ) -> Result<Option<Mapping>, PlanError> {
         let beside = match &mut self.beside {
             Some(known) => known,
             unknown => unknown
@@ -440,7 +452,7 @@ impl<'a> Connectors<'a> {
         let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
         let base = beside.base(&route.connection.connector, object).cloned();
         let parts = parts(route, base);
-        Mapping::compile(event_type.object(), &parts).map_err(|problems| PlanError::Mapping {
+        Mapping::compile_for(data, &parts).map_err(|problems| PlanError::Mapping {
             tenant: route.tenant.clone(),
             route: route.name.clone(),
             problems,

@@ -70,9 +70,10 @@ fn unknown_fields(
     unknown.into_iter().map(|path| Diagnostic::unknown_field(name, source, path, of(path))).collect()
 }
 
-/// Whether anything can stand there.
+/// Whether anything but null can stand there.
 fn exists(kind: &Kind, path: &OwnedValuePath) -> bool {
-    !kind.at_path(path).without_undefined().is_never()
+    let there = kind.at_path(path).without_undefined();
+    !there.is_never() && !there.is_null()
 }
 
 /// Whether one of the two lies within the other; not of all that there is.

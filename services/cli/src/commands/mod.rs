@@ -3,6 +3,7 @@
 pub mod connector;
 pub mod control;
 pub mod indoubt;
+pub mod mapping;
 pub mod schemas;
 pub mod send;
 pub mod serve;

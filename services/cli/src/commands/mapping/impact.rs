@@ -1,0 +1,125 @@
+//! `counterfoil mapping impact`: what a change would break, before it is made.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use contract::DataType;
+use event::{EventType, ObjectKind};
+use mapping::Mapping;
+use serde_json::json;
+use sink::{PlanError, RouteMappings};
+use tenancy::Route;
+
+use super::{Folders, cases};
+use crate::{
+    error::{self, CommandError},
+    out,
+};
+
+/// Flags of `counterfoil mapping impact`.
+#[derive(Debug, Args)]
+pub(super) struct ImpactArgs {
+    /// Folder of the tenants' configuration
+    #[arg(long, value_name = "DIR", default_value = "tenants")]
+    tenants: PathBuf,
+    /// Folder of connectors as they would be; the built-in ones unless given
+    #[arg(long, value_name = "DIR")]
+    connectors: Option<PathBuf>,
+    /// A schema as it would be, `<object>.v1.avsc`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    schema: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What would break.
+struct Broken {
+    tenant: String,
+    route: String,
+    object: &'static str,
+    what: String,
+}
+
+pub(super) fn run(args: &ImpactArgs) -> anyhow::Result<ExitCode> {
+    let folders = Folders { tenants: args.tenants.clone(), connectors: args.connectors.clone() };
+    let set = folders.set()?;
+    let schemas: BTreeMap<ObjectKind, DataType> = args.schema.iter().map(schema).collect::<Result<_, _>>()?;
+    let mut mappings = RouteMappings::new(args.connectors.as_deref());
+    let (mut broken, mut looked_at) = (Vec::new(), 0);
+    for route in cases::routes(&set) {
+        looked_at += 1;
+        broken.extend(look(args, route, &schemas, &mut mappings)?);
+    }
+    if args.json {
+        let all = broken.iter().map(
+            |one| json!({"tenant": one.tenant, "route": one.route, "object": one.object, "what": one.what}),
+        );
+        out::line(format_args!("{:#}", json!({"routes": looked_at, "broken": all.collect::<Vec<_>>()})));
+    } else {
+        for Broken { tenant, route, object, what } in &broken {
+            out::line(format_args!("{tenant}/{route} ({object}): {what}"));
+        }
+        out::line(format_args!("{looked_at} routes, {} broken", broken.len()));
+    }
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What would break of a route: programs that do not compile any more, and cases that do not hold any more.
+fn look(
+    args: &ImpactArgs,
+    route: &Route,
+    schemas: &BTreeMap<ObjectKind, DataType>,
+    mappings: &mut RouteMappings<'_>,
+) -> anyhow::Result<Vec<Broken>> {
+    let mut broken = Vec::new();
+    let of = |object: ObjectKind, what: String| Broken {
+        tenant: route.tenant.to_string(),
+        route: route.name.clone(),
+        object: object.name(),
+        what,
+    };
+    let mut compile = |event_type: EventType| -> Result<Option<Mapping>, PlanError> {
+        match schemas.get(&event_type.object()) {
+            Some(data) => mappings.for_data(route, event_type, data),
+            None => mappings.of(route, event_type),
+        }
+    };
+    for event_type in cases::objects(route) {
+        if let Err(error) = compile(event_type) {
+            match error {
+                PlanError::Mapping { problems, .. } => {
+                    broken
+                        .extend(problems.iter().map(|problem| of(event_type.object(), problem.to_string())));
+                }
+                other => broken.push(of(event_type.object(), other.to_string())),
+            }
+        }
+    }
+    if broken.is_empty() {
+        let told =
+            cases::of_route(&args.tenants, route, |event_type| compile(event_type).unwrap_or_default())?;
+        let object = cases::objects(route).first().map(|t| t.object());
+        for one in told {
+            if let (Some(difference), Some(object)) = (one.difference, object) {
+                broken.push(of(object, format!("{}: {}", one.file, difference.replace('\n', "; "))));
+            }
+        }
+    }
+    Ok(broken)
+}
+
+/// The object of a schema's file, and the type that it gives.
+fn schema(path: &PathBuf) -> anyhow::Result<(ObjectKind, DataType)> {
+    let file = path.display().to_string();
+    let wrong = |what: String| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, what);
+        error::command(CommandError::Input { file: file.clone(), source })
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let object = name.split('.').next().unwrap_or_default().parse::<ObjectKind>();
+    let object = object.map_err(|error| wrong(format!("its name is not `<object>.v1.avsc`: {error}")))?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| error::command(CommandError::Input { file: file.clone(), source }))?;
+    Ok((object, DataType::of_schema(object, &text).map_err(wrong)?))
+}

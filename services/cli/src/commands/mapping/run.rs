@@ -1,0 +1,79 @@
+//! `counterfoil mapping test`: the cases of base mappings and overlays.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use mapping::{Mapping, connectors, payload::Parts};
+use serde_json::json;
+use sink::RouteMappings;
+
+use super::{
+    Folders,
+    cases::{self, Told},
+};
+use crate::{error, out};
+
+/// Flags of `counterfoil mapping test`.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    #[command(flatten)]
+    folders: Folders,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let mut told = bases(&args.folders)?;
+    let set = args.folders.set()?;
+    let mut mappings = RouteMappings::new(args.folders.connectors.as_deref());
+    for route in cases::routes(&set) {
+        let mut wrong = Vec::new();
+        told.extend(cases::of_route(&args.folders.tenants, route, |event_type| {
+            mappings.of(route, event_type).unwrap_or_else(|error| {
+                wrong.push(error.to_string());
+                None
+            })
+        })?);
+        told.extend(wrong.into_iter().map(|difference| Told {
+            file: format!("{}/{}/mappings", args.folders.tenants.display(), route.tenant),
+            difference: Some(difference),
+        }));
+    }
+    let failed = told.iter().filter(|one| one.difference.is_some()).count();
+    if args.json {
+        let cases = told.iter().map(|one| json!({"file": one.file, "difference": one.difference}));
+        let document = json!({"cases": told.len(), "failed": failed, "results": cases.collect::<Vec<_>>()});
+        out::line(format_args!("{document:#}"));
+    } else {
+        for one in &told {
+            match &one.difference {
+                None => out::line(format_args!("{}: ok", one.file)),
+                Some(difference) => {
+                    out::line(format_args!("{}: FAILED\n  {}", one.file, difference.replace('\n', "\n  ")));
+                }
+            }
+        }
+        out::line(format_args!("{} cases, {failed} failed", told.len()));
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The cases of the base mappings in a folder of connectors; those of the built-in ones are tests of this repository.
+fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
+    let Some(dir) = &folders.connectors else { return Ok(Vec::new()) };
+    let connectors = connectors::load(dir).map_err(|errors| {
+        let code = errors.code().to_owned();
+        error::coded(&code, errors)
+    })?;
+    let mut told = Vec::new();
+    for (system, object, base) in connectors.bases() {
+        let Ok(kind) = object.split('.').next().unwrap_or_default().parse() else { continue };
+        let parts = Parts { base: Some(base.clone()), ..Parts::default() };
+        let mapping = Mapping::compile(kind, &parts).unwrap_or_default(); // it was compiled by `load`
+        let folder = dir.join(system).join("mappings");
+        let of = |_: &mapping::payload::Case| (object.to_owned(), Some(0));
+        told.extend(cases::run(&folder, object, of, &[mapping])?);
+    }
+    Ok(told)
+}

@@ -1,0 +1,137 @@
+//! `counterfoil mapping`: cases, a single event, and the impact of a change, over a tenant's own folder.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+fn mapping(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
+    command.arg("mapping").args(arguments).env_clear().output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A folder of tenants with an overlay, a rule and their cases, and a folder of connectors with a base mapping.
+fn configure(dir: &Path) -> (String, String) {
+    let write = |file: &str, text: &str| {
+        let path = dir.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "tenants/acme/tenant.yaml",
+        "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: main, secret: env:ACME_KEY}]\n",
+    );
+    write(
+        "tenants/acme/connections/erp.yaml",
+        "connection: erp\nconnector: sandbox\nbase_url: \"https://erp.example.com\"\nclass: upsert\n",
+    );
+    write(
+        "tenants/acme/routes/customers.yaml",
+        "route: customers\non: [\"customer.*\"]\nto: erp\nmapping:\n  rules:\n  - {must: '.name != \"NOBODY\"', message: a \
+         customer has a name, field: name}\n  extensions: [{name: cost_center, required: true}]\n",
+    );
+    write(
+        "tenants/acme/mappings/customers.vrl",
+        ".name = upcase(.name)\n.cost_center = %data.extensions.cost_center\n.tax = .tax_id\n",
+    );
+    write(
+        "tenants/acme/mappings/tests/customers.plain.yaml",
+        "input: {id: C-1, name: Ann, tax_id: T, extensions: {cost_center: \"4711\"}}\nexpected: {id: C-1, name: ANN, tax: T, \
+         tax_id: T, cost_center: \"4711\"}\n",
+    );
+    write(
+        "tenants/acme/mappings/tests/customers.nobody.yaml",
+        "input: {id: C-1, name: Nobody, extensions: {cost_center: \"4711\"}}\nrefused: {field: name, message: has a name}\n",
+    );
+    fs::create_dir_all(dir.join("connectors")).unwrap();
+    fs::copy(format!("{ROOT}/connectors/sandbox.yaml"), dir.join("connectors/sandbox.yaml")).unwrap();
+    let base = ". = {\"id\": .id, \"name\": .name, \"tax_id\": .tax_id}";
+    write("connectors/sandbox/mappings/customer.vrl", base);
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    (path("tenants"), path("connectors"))
+}
+
+#[test]
+fn cases_hold_or_say_what_is_different() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, connectors) = configure(dir.path());
+    let arguments = ["test", "--tenants", &tenants, "--connectors", &connectors];
+    let good = mapping(&arguments);
+    assert!(good.status.success() && said(&good).contains("2 cases, 0 failed"), "{}", said(&good));
+    let overlay = dir.path().join("tenants/acme/mappings/customers.vrl");
+    let text = fs::read_to_string(&overlay).unwrap().replace("upcase", "downcase");
+    fs::write(&overlay, text).unwrap();
+    let bad = mapping(&arguments);
+    let told = said(&bad);
+    assert_eq!(bad.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(".name: expected \"ANN\", and it is \"ann\"") && told.contains("it is not refused"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_event_can_be_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, connectors) = configure(dir.path());
+    let file = dir.path().join("customer.json");
+    let common = ["try", "--tenants", &tenants, "--connectors", &connectors, "--tenant", "acme"];
+    let attempt = |route: &str, data: &str| {
+        fs::write(&file, data).unwrap();
+        mapping(&[&common[..], &["--route", route, file.to_str().unwrap()]].concat())
+    };
+    let good = attempt("customers", r#"{"id": "C-1", "name": "Ann", "extensions": {"cost_center": "4711"}}"#);
+    let made: serde_json::Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!(made["name"], "ANN");
+    let refused = attempt("customers", r#"{"id": "C-1", "name": "Ann"}"#);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("refused: SNK-0061: extensions.cost_center"), "{}", said(&refused));
+    let unknown = attempt("custmers", "{}");
+    assert!(
+        said(&unknown).contains("CFG-0309") && said(&unknown).contains("customers"),
+        "{}",
+        said(&unknown)
+    );
+}
+
+#[test]
+fn a_change_says_whose_overlay_it_breaks_and_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, connectors) = configure(dir.path());
+    // The base mapping does not make the tax number any more.
+    let base = dir.path().join("connectors/sandbox/mappings/customer.vrl");
+    let before = fs::read_to_string(&base).unwrap();
+    fs::write(&base, ". = {\"id\": .id, \"name\": .name}").unwrap();
+    let arguments = ["impact", "--tenants", &tenants, "--connectors", &connectors];
+    let broken = mapping(&arguments);
+    let told = said(&broken);
+    assert_eq!(broken.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("acme/customers (customer): ")
+            && told.contains("customers.vrl:3:8: CFG-0220: there is no `.tax_id`"),
+        "{told}"
+    );
+    // The schema does not have it any more.
+    fs::write(&base, before).unwrap();
+    let schema = fs::read_to_string(format!("{ROOT}/schemas/customer.v1.avsc")).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let fields = schema["fields"][1]["type"]["fields"].as_array_mut().unwrap();
+    fields.retain(|field| field["name"] != "tax_id");
+    let changed = dir.path().join("customer.v1.avsc");
+    fs::write(&changed, schema.to_string()).unwrap();
+    let broken = mapping(&[&arguments[..], &["--schema", changed.to_str().unwrap()]].concat());
+    let told = said(&broken);
+    assert!(told.contains("sandbox/mappings/customer.vrl:1:44: CFG-0220: there is no `.tax_id`"), "{told}");
+    let unchanged = format!("{ROOT}/schemas/customer.v1.avsc");
+    let whole = mapping(&[&arguments[..], &["--schema", &unchanged]].concat());
+    assert!(whole.status.success(), "{}", said(&whole));
+}
