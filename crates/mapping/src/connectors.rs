@@ -63,9 +63,9 @@ impl Connectors {
         self.webhooks.get(name)
     }
 
-    /// The base mapping of the connector `name` for events of `object`.
-    pub fn base(&self, name: &str, object: ObjectKind) -> Option<&Source> {
-        self.bases.get(&(name.to_owned(), object.name().to_owned()))
+    /// The base mapping of the connector `name` for its `object`, or an operation on it such as `invoice.void`.
+    pub fn base(&self, name: &str, object: &str) -> Option<&Source> {
+        self.bases.get(&(name.to_owned(), object.to_owned()))
     }
 
     /// Every base mapping: system, object, program.
@@ -206,18 +206,15 @@ fn compile(
                 Ok(signature) => drop(connectors.signatures.insert(system, Arc::new(signature))),
                 Err(found) => problems.push(found),
             },
-            Place::Base(system, object) => match object.parse::<ObjectKind>() {
-                Ok(kind) => {
-                    let base = Parts { base: Some(source.clone()), ..Parts::default() };
-                    match Mapping::compile(kind, &base) {
-                        Ok(_) => drop(connectors.bases.insert((system, object), source)),
-                        Err(found) => problems.extend(found),
-                    }
+            Place::Base(system, object) => {
+                let kind = object.split('.').next().unwrap_or_default().parse::<ObjectKind>();
+                // An object of the system's own gets its type from the events of the route that names it.
+                let base = || Parts { base: Some(source.clone()), ..Parts::default() };
+                match kind.map_or(Ok(None), |kind| Mapping::compile(kind, &base())) {
+                    Ok(_) => drop(connectors.bases.insert((system, object), source)),
+                    Err(found) => problems.extend(found),
                 }
-                Err(error) => {
-                    problems.push(Diagnostic::unreadable(name, &std::io::Error::other(error.to_string())))
-                }
-            },
+            }
         }
     }
     if problems.is_empty() { Ok(connectors) } else { Err(ConnectorErrors(problems)) }

@@ -18,6 +18,6 @@ mod time;
 
 pub use diagnostic::Diagnostic;
 pub use error::MappingError;
-pub use payload::Mapping;
+pub use payload::{Mapping, Refusal};
 pub use program::Program;
 pub use signature::Signature;

@@ -43,6 +43,11 @@ impl Posting {
         Self { key, reference: reference.into(), source_version, uri, payload }
     }
 
+    /// A posting of which nothing can be sent: it stands for the event in what is kept of it, and goes nowhere.
+    pub fn nothing(key: PostingKey, reference: &str, source_version: i64) -> Self {
+        Self::new(key, reference, source_version, None, Bytes::new())
+    }
+
     /// A posting that stands for a look at another document.
     pub(crate) fn referring(&self, reference: &str) -> Self {
         Self::new(self.key, reference, self.source_version, None, Bytes::new())

@@ -43,7 +43,7 @@ pub use policy::{OnUnknown, Posts, Require, TargetClass};
 pub use poll::Poll;
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
-pub use route::{Route, RoutePlaces};
+pub use route::{Overlay, PayloadRule, Route, RouteMapping, RoutePlaces};
 pub use secret::{Environment, Given, SecretSource};
 pub use set::TenantSet;
 pub use tenant::{Quota, Tenant};

@@ -34,6 +34,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "kafka",
             "ledger",
             "target",
+            "mapping",
             "tenancy",
             "telemetry",
             "service-kit",
