@@ -4,7 +4,6 @@
 mod books;
 mod company;
 mod cost;
-mod definition;
 mod strike;
 mod world;
 

@@ -90,7 +90,7 @@ impl World {
             under_way: Arc::default(),
         };
         let group = format!("{region}-sink");
-        let sinks = sinks(&place, &group, given.pace, "", &http)?;
+        let sinks = sinks(&place, &group, given.pace, &http)?;
         Ok(Self { cluster, erp, topics, outcomes, books, door, gateway, sinks, group, _scratch: scratch })
     }
 
@@ -145,12 +145,11 @@ pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow:
     succeeds(register).await
 }
 
-/// Two sinks that always run, and one that comes and goes; `more` are settings for all.
+/// Two sinks that always run, and one that comes and goes.
 pub fn sinks(
     place: &Place<'_>,
     group: &str,
     pace: Pace,
-    more: &str,
     http: &reqwest::Client,
 ) -> anyhow::Result<Vec<Sink>> {
     let Place { cluster, region, dir, secrets } = place;
@@ -165,7 +164,7 @@ pub fn sinks(
         ),
     };
     let common = format!(
-        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}{more}\n[registry]\nurl = \"{}\"\n",
+        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
         dir.join("tenants").display(),
         cluster.registry_proxied
     );

@@ -8,10 +8,7 @@ use serde_json::Value;
 use testkit::{Scratch, free_port};
 use tokio::time::Instant;
 
-use super::{
-    company::{Bill, Company},
-    definition,
-};
+use super::company::{Bill, Company};
 use crate::{
     cluster::Cluster,
     sinks::Sink,
@@ -56,9 +53,6 @@ impl World {
         let http = reqwest::Client::new();
         let proxy = free_port()?;
         cluster.proxies.proxy(TRYTON, proxy, &format!("127.0.0.1:{}", company.tryton.port())).await?;
-        let connectors = dir.join("connectors");
-        fs::create_dir_all(&connectors)?;
-        fs::write(connectors.join("tryton.yaml"), definition::of(&company).await?)?;
         tenant(&dir.join("tenants"), &region, proxy)?;
         world::prepare(&cluster, &region, &dir.join("tenants")).await?;
         let topics = Topics::new(&cluster.bootstrap, &region)?;
@@ -70,8 +64,7 @@ impl World {
         let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets };
         let gateway = Gateway::start(&place, &http).await?;
         let group = format!("{region}-sink");
-        let more = format!("connectors = \"{}\"\n", connectors.display());
-        let mut sinks = world::sinks(&place, &group, Pace::Default, &more, &http)?;
+        let mut sinks = world::sinks(&place, &group, Pace::Default, &http)?;
         sinks.truncate(2);
         sinks[0].spawn()?;
         Ok(Self { cluster, company, sinks, topics, outcomes, gateway, group, http, proxy, _scratch: scratch })
