@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use delivery::{Answer, ReadBack};
+use delivery::{Answer, ReadBack, Reason};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
@@ -24,6 +24,7 @@ use crate::{
     classify::Broken,
     definition::Transport,
     egress::{Egress, Guarded, refusal},
+    feed::{Change, Place},
     operation::Run,
 };
 
@@ -97,6 +98,20 @@ impl Client {
         timeout: Duration,
     ) -> (ReadBack, Option<Standing>) {
         self.run(endpoint, posting, timeout).read_back().await
+    }
+
+    /// What has changed at the system behind `place`, in order, one page of it; empty at the end.
+    ///
+    /// # Errors
+    /// What the system answered, or that it did not. Asking changes nothing, so it can be repeated.
+    pub async fn changes(
+        &self,
+        endpoint: &Endpoint,
+        place: Place,
+        timeout: Duration,
+    ) -> Result<Vec<Change>, Reason> {
+        let posting = Posting::asking();
+        self.run(endpoint, &posting, timeout).changes(place).await
     }
 
     fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {

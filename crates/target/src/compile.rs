@@ -10,10 +10,11 @@ use crate::{
     auth::{self, captures},
     call::Call,
     definition::{
-        self, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object, Operation,
-        Request, Write,
+        self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object,
+        Operation, Request, Write,
     },
     endpoint::{Step, is_key},
+    feed::Feed,
     finder::{Check, Finder},
     template::{Name, Text},
 };
@@ -122,6 +123,11 @@ impl<'a> Compiler<'a> {
             Finder::compile(&lookup, &self.path(path), &self.known).map_err(|what| self.unfit(what))?;
         self.only_captured(|which| finder.call.has(which))?;
         Ok(finder)
+    }
+
+    pub(crate) fn feed(&self, changes: &Changes, path: &str) -> Result<Feed, EndpointError> {
+        let call = self.request(&changes.request, path, false)?;
+        Feed::compile(changes, call).map_err(|what| self.wrong(what))
     }
 
     /// How every object of the system is found.

@@ -16,6 +16,7 @@ use crate::{
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
     definition::{Connector, DefinitionError, KeyPlace, LookupFirst},
+    feed::Feed,
     finder::{Check, Finder, Place},
     posting::Posting,
     references::Found,
@@ -122,6 +123,8 @@ pub struct Endpoint {
     pub(crate) steps: Vec<Step>,
     pub(crate) checks: Vec<Check>,
     pub(crate) finder: Option<Finder>,
+    /// How it is asked for what has changed.
+    pub(crate) feed: Option<Feed>,
     /// How other objects are found that a payload refers to.
     pub(crate) finders: BTreeMap<String, Finder>,
     pub(crate) found: Found,
@@ -188,6 +191,7 @@ impl Endpoint {
             steps: steps.0,
             checks: steps.1,
             finder,
+            feed: definition.changes.as_ref().map(|c| compiler.feed(c, &path)).transpose()?,
             finders: compiler.finders()?,
             found: Found::default(),
             auth: account.auth.map(Arc::clone),
@@ -226,6 +230,11 @@ impl Endpoint {
     /// Whether the target can be read by our reference.
     pub fn is_readable(&self) -> bool {
         self.finder.is_some()
+    }
+
+    /// Whether it can be asked for what has changed, and how far back every round of asking begins, in microseconds.
+    pub fn overlap_us(&self) -> Option<i64> {
+        self.feed.as_ref().map(Feed::overlap_us)
     }
 
     /// Whether a repeat of a posting does harm unless somebody has looked before: it creates, or has several steps.

@@ -12,6 +12,7 @@ mod compile;
 pub mod definition;
 mod egress;
 mod endpoint;
+mod feed;
 mod finder;
 mod lint;
 mod operation;
@@ -28,6 +29,7 @@ pub use crate::{
     definition::{Connector, DefinitionError},
     egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
+    feed::{Change, Place},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
     preview::{Meaning, Preview},

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use delivery::OnUnknown;
 
 use crate::{
-    Account, ClassChoice, Connector, Endpoint,
+    Account, ClassChoice, Connector, Endpoint, auth,
     definition::{KeyPlace, Lookup, Operation, Rule, RuleOutcome},
 };
 
@@ -42,6 +42,7 @@ pub fn lint(connector: &Connector, yaml: &str) -> Vec<Finding> {
     lint.rules();
     lint.key();
     lint.values();
+    lint.signing_in();
     for (name, object) in &connector.objects {
         if let Some(lookup) = &object.lookup {
             lint.lookup(name, lookup);
@@ -158,6 +159,14 @@ impl Lint<'_> {
                 let line = self.line(&format!("  {name}:"), 0);
                 self.add(Severity::Warning, line, format!("the value `{name}` is never used"));
             }
+        }
+    }
+
+    fn signing_in(&mut self) {
+        if let Some(address) = auth::address(&self.connector.auth).filter(|a| a.starts_with("http://")) {
+            let line = self.line("http://", 0);
+            let what = format!("`auth` sends secrets in the clear to `{address}`: write https://");
+            self.add(Severity::Warning, line, what);
         }
     }
 
@@ -291,6 +300,11 @@ mod tests {
             "revision: 1",
             "revision: 1\nconnection: {\n  company: {default: x}}",
             "`company` is never used",
+        );
+        told(
+            "auth: {kind: static_token, header: Authorization, prefix: \"Bearer \"}",
+            "auth: {kind: oauth2_client, client: {id: x}, token: {url: 'http://login.example/token'}}",
+            "sends secrets in the clear to `http://login.example/token`",
         );
         told("found: 200, absent: 404, id", "id", "can never say that there is none");
         told("absent: 404", "absent: 200", "by the same status");

@@ -17,7 +17,8 @@ use crate::{
     auth::{Prepared, Session},
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::{Change, Step, nothing_captured},
+    endpoint::{Change as Update, Step, nothing_captured},
+    feed::{Change, Place},
     finder::{Finder, Sight},
     references::{self, Reference},
     template::{Scope as Names, plain},
@@ -112,6 +113,32 @@ impl Run<'_> {
         }
     }
 
+    /// What has changed behind `place`.
+    pub(crate) async fn changes(&self, place: Place) -> Result<Vec<Change>, Reason> {
+        let mut asked = self.ask(place).await;
+        match &mut asked {
+            Ok(_) => self.judge(&mut Answer::Applied { document: None }),
+            Err(answer) => self.judge(answer),
+        }
+        asked.map_err(|answer| match answer {
+            Answer::Again { reason, .. } | Answer::Unfinished { reason, .. } => reason,
+            Answer::Unknown(reason) | Answer::Refused(reason) | Answer::Stuck(reason) => reason,
+            Answer::Applied { .. } => {
+                reason(ErrorClass::Unsupported, None, "a rule calls the answer to a question applied")
+            }
+        })
+    }
+
+    async fn ask(&self, place: Place) -> Result<Vec<Change>, Answer> {
+        let Some(feed) = &self.endpoint.feed else {
+            return Err(impossible("the object has no `changes` in its definition"));
+        };
+        let payload = feed.payload(place);
+        let names = self.names(&payload, None, None);
+        let (status, headers, body) = self.exchange(&feed.call, &names, None, &Bytes::new(), false).await?;
+        feed.read(&self.endpoint.classifier, status, &headers, &body)
+    }
+
     /// From the beginning: the write, then all steps.
     async fn begin(&self) -> Answer {
         let write = &self.endpoint.write;
@@ -143,7 +170,7 @@ impl Run<'_> {
     async fn written(
         &self,
         exchange: Result<Exchange, Answer>,
-        change: Option<&Change>,
+        change: Option<&Update>,
         standing: Option<&Standing>,
     ) -> Answer {
         let (status, headers, body) = match exchange {

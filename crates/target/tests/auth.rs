@@ -6,7 +6,7 @@ mod signing;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -269,4 +269,60 @@ async fn the_guard_holds_for_signing_in() {
     rig.client = Client::new(ClientOptions::default()).unwrap();
     assert_eq!(waits(&rig.send().await), ("SNK-0041", None));
     assert_eq!(system.seen("").len(), 0);
+}
+
+/// A token that the system gives and does not take: asked for again with pauses, not without end.
+#[tokio::test]
+async fn a_token_that_never_was_accepted_makes_the_connection_wait() {
+    let system = System::start(|seen| match seen.line.as_str() {
+        "POST /token" => {
+            let body = format!(
+                r#"{{"access_token":"t","instance_url":"http://{}","org":{{"id":1}}}}"#,
+                seen.header("host")
+            );
+            reply(200, body)
+        }
+        _ => reply(401, "{}"),
+    })
+    .await;
+    let rig = Rig::new(&client_grant("basic", "{kind: from_field}"), &by_client(&system));
+    for tokens in 1..=3 {
+        assert_eq!(waits(&rig.send().await), ("SNK-0006", None));
+        assert_eq!(system.seen("POST /token").len(), tokens);
+    }
+}
+
+/// The answer to a request that was sent with an earlier token comes when there is another one already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_late_answer_does_not_end_the_token_that_came_after_it() {
+    let given = Arc::new(AtomicU64::new(0));
+    let late = Arc::new(AtomicBool::new(false));
+    let system = {
+        let (answer, late) = (tokens(&given, 3_600), Arc::clone(&late));
+        System::start(move |seen| {
+            let reply = answer(seen);
+            if seen.line.starts_with("POST /eu") && late.swap(false, Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(800)); // decided, and slow to arrive
+            }
+            reply
+        })
+        .await
+    };
+    let rig = Arc::new(Rig::new(&client_grant("basic", "{kind: from_field}"), &by_client(&system)));
+    rig.applied().await;
+    given.fetch_add(1, Ordering::SeqCst); // the token is void from now on
+    late.store(true, Ordering::SeqCst);
+    let slow = tokio::spawn({
+        let rig = Arc::clone(&rig);
+        async move { rig.send().await }
+    });
+    while late.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(waits(&rig.send().await), ("SNK-0006", Some(0)));
+    rig.applied().await;
+    assert!(!slow.is_finished(), "the answer was not late");
+    assert_eq!(waits(&slow.await.unwrap()), ("SNK-0006", Some(0)));
+    rig.applied().await;
+    assert_eq!(system.seen("POST /token").len(), 2, "the second token was thrown away");
 }

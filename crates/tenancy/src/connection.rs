@@ -11,6 +11,7 @@ use crate::{
     limits::{self, Limits},
     node::Node,
     policy::TargetClass,
+    poll::{self, Poll},
     problem::{Position, Report, code},
     secret::{self, SecretSource},
     value,
@@ -52,6 +53,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// How the system's webhooks are verified, if it sends any.
     pub webhook: Option<Webhook>,
+    /// What of the system is asked for its changes, if anything.
+    pub poll: Option<Poll>,
 }
 
 impl Connection {
@@ -95,6 +98,7 @@ pub(crate) fn read(
         "limits",
         "timeout",
         "webhook",
+        "poll",
     ];
     let fields = Fields::open(report, node, KNOWN)?;
     let name = value::name_of_file(&fields, "connection", place);
@@ -113,6 +117,9 @@ pub(crate) fn read(
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
         read_webhook(report, node, connector, source)
     });
+    let poll = optional(fields.get("poll"), fields.get("poll").is_some(), |node| {
+        poll::read(report, node, connector, source)
+    });
     let Access { values, secrets, given_at } = access?;
     Some(Connection {
         name: name?.to_owned(),
@@ -128,6 +135,7 @@ pub(crate) fn read(
         limits: limits?,
         timeout: timeout?,
         webhook: webhook?,
+        poll: poll?,
     })
 }
 

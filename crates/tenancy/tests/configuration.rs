@@ -118,6 +118,33 @@ fn variables_go_into_base_urls() {
 }
 
 #[test]
+fn a_poll_says_what_is_asked_and_by_whose_key() {
+    let poll = |poll: &str| {
+        format!("connection: erp2\nconnector: tryton\nbase_url: https://erp.example.com\npoll: {poll}\n")
+    };
+    let whole = poll("{source: books, objects: [order, invoice], every: 10s, api_key: \"env:ACME_KEY\"}");
+    let file = "acme/connections/erp2.yaml";
+    let dir = folder(&[(file, Some(&whole))]);
+    let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let found = set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp2"].poll.as_ref().unwrap();
+    assert_eq!((found.source.as_str(), found.every), ("books", Duration::from_secs(10)));
+    assert_eq!(
+        (found.objects.as_slice(), found.api_key.expose_secret()),
+        (&["order".to_owned(), "invoice".to_owned()][..], KEY)
+    );
+
+    let says = |text: &str, what: &str| {
+        let problems = problems_with(&[(file, Some(&poll(text)))], &secrets());
+        assert!(problems.iter().any(|problem| problem.contains(what)), "{what}: {problems:?}");
+    };
+    says("{objects: [order], api_key: a-key-in-the-open}", "CFG-0110");
+    says("{objects: [], api_key: \"env:ACME_KEY\"}", "`objects` is empty");
+    says("{objects: [order], api_key: \"env:ACME_KEY\", often: 1s}", "often");
+    says("{objects: [order], api_key: \"env:ACME_KEY\", every: 1ms}", "every");
+    says("{objects: [order]}", "api_key");
+}
+
+#[test]
 fn webhooks_take_several_secrets_while_one_is_rotated() {
     let stripe = "connection: stripe\nconnector: stripe\nwebhook: {scheme: stripe, secrets: [env:HOOK, env:HOOK_OLD]}\n";
     let dir = folder(&[("acme/connections/stripe.yaml", Some(stripe))]);

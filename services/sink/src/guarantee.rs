@@ -118,6 +118,9 @@ fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut 
             Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
             Err(error) => examined.problems.push(impossible(route, &error)),
         }
+        if let Err(error) = connectors.mapping(route, *event_type) {
+            examined.problems.extend(unmapped(route, error));
+        }
     }
     examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
     examined.guarantees.append(&mut found);
@@ -184,6 +187,24 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
         }
     };
     Some(of_route(TOO_WEAK, route, route.places.require, message, hint))
+}
+
+/// What is wrong with the programs of a route, each in its own file.
+fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
+    let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
+    match error {
+        PlanError::Mapping { problems, .. } => problems
+            .into_iter()
+            .map(|found| Problem {
+                code: found.code,
+                file: found.program,
+                at: Position { line: found.line as u64, column: found.column as u64 },
+                message: found.message,
+                suggestion: Some(hint.clone()),
+            })
+            .collect(),
+        error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],
+    }
 }
 
 fn impossible(route: &Route, error: &PlanError) -> Problem {

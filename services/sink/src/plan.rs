@@ -9,6 +9,11 @@ use std::{
 use ahash::{AHashMap, AHashSet};
 use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
+use mapping::{
+    Diagnostic, Mapping,
+    connectors::ConnectorErrors,
+    payload::{Parts, Rule, Source},
+};
 use target::{
     Access, Account, Authenticator, ClassChoice, Client, Connector, DefinitionError, Egress, EgressRefused,
     Endpoint, EndpointError, Secrets, TokenStore,
@@ -40,6 +45,19 @@ pub enum PlanError {
         /// Why not.
         #[source]
         source: EndpointError,
+    },
+    /// A connector's mappings cannot be used.
+    #[error(transparent)]
+    Mappings(#[from] ConnectorErrors),
+    /// What a route sends cannot be made of its events.
+    #[error("tenant `{tenant}`, route `{route}`: {}", told(problems))]
+    Mapping {
+        /// Whose.
+        tenant: TenantId,
+        /// The route.
+        route: String,
+        /// Why not.
+        problems: Vec<Diagnostic>,
     },
     /// A route leads to a connection that is no target.
     #[error(
@@ -87,6 +105,8 @@ pub(crate) struct Way {
     /// The field of the event's data that names what the target locks.
     pub(crate) serialize_on: Option<Arc<str>>,
     pub(crate) endpoint: Endpoint,
+    /// What makes of an event's data what is sent; without one it is sent as it is.
+    pub(crate) mapping: Option<Mapping>,
     /// Whether a newer version that waits takes the place of an older one.
     pub(crate) conflate: bool,
     egress: Egress,
@@ -304,6 +324,7 @@ impl Plan {
         let ways = self.ways.entry(tenant.id.clone()).or_default();
         for event_type in &route.on {
             let endpoint = endpoint(route, *event_type, &connector, Some(&auth))?;
+            let mapping = connectors.mapping(route, *event_type)?;
             if let Some(known) = self.connections.get_mut(connection.0 as usize)
                 && !known.objects.contains(&event_type.object())
             {
@@ -316,6 +337,7 @@ impl Plan {
                 connection_name: Arc::from(target.name.as_str()),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 endpoint,
+                mapping,
                 conflate: route.posts == Posts::State,
                 egress: egress.clone(),
                 client: OnceLock::new(),
@@ -377,12 +399,14 @@ pub(crate) fn check_egress(egress: &Egress, connection: &Connection) -> Result<(
 pub(crate) struct Connectors<'a> {
     dir: Option<&'a Path>,
     known: BTreeMap<String, Arc<Connector>>,
+    /// What stands beside the definitions.
+    beside: Option<mapping::connectors::Connectors>,
 }
 
 impl<'a> Connectors<'a> {
     /// Definitions of the folder `dir`, or of the binary.
     pub(crate) fn new(dir: Option<&'a Path>) -> Self {
-        Self { dir, known: BTreeMap::new() }
+        Self { dir, known: BTreeMap::new(), beside: None }
     }
 
     pub(crate) fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
@@ -401,6 +425,53 @@ impl<'a> Connectors<'a> {
         self.known.insert(name.to_owned(), Arc::clone(&connector));
         Ok(connector)
     }
+
+    /// The mapping of a route for one of its event types; none if the event's data is sent as it is.
+    pub(crate) fn mapping(
+        &mut self,
+        route: &Route,
+        event_type: EventType,
+    ) -> Result<Option<Mapping>, PlanError> {
+        let beside = match &mut self.beside {
+            Some(known) => known,
+            unknown => unknown
+                .insert(self.dir.map_or_else(mapping::connectors::embedded, mapping::connectors::load)?),
+        };
+        let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
+        let base = beside.base(&route.connection.connector, object).cloned();
+        let parts = parts(route, base);
+        Mapping::compile(event_type.object(), &parts).map_err(|problems| PlanError::Mapping {
+            tenant: route.tenant.clone(),
+            route: route.name.clone(),
+            problems,
+        })
+    }
+}
+
+/// What a route's mapping is made of.
+fn parts(route: &Route, base: Option<Source>) -> Parts {
+    let file = || format!("{}/routes/{}.yaml", route.tenant, route.name);
+    let overlay = route.mapping.overlay.as_ref();
+    Parts {
+        base,
+        overlay: overlay.map(|overlay| Source { name: overlay.file.clone(), text: overlay.text.clone() }),
+        rules: route
+            .mapping
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                must: Source { name: file(), text: rule.must.clone() },
+                message: rule.message.clone(),
+                field: rule.field.clone(),
+            })
+            .collect(),
+        extensions: route.mapping.extensions.clone(),
+        fields: None,
+    }
+}
+
+fn told(problems: &[Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn budgets(limits: &Limits) -> Vec<Limit> {

@@ -94,6 +94,10 @@ impl StartError {
             Self::Registry(error) => error.code(),
             Self::Plan(PlanError::Egress { .. }) => "CFG-0122",
             Self::Plan(PlanError::Access { source, .. }) => source.code(),
+            Self::Plan(PlanError::Mappings(errors)) => errors.code(),
+            Self::Plan(PlanError::Mapping { problems, .. }) => {
+                problems.first().map_or("CFG-0213", |one| one.code)
+            }
             Self::Plan(_) => "CFG-0213",
             Self::Topic { .. } => "SNK-0033",
             Self::Lease { .. } => "SNK-0034",

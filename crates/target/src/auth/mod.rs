@@ -35,7 +35,7 @@ use self::{
 pub(crate) use self::{
     failure::Failure,
     session::Session,
-    way::{TOKEN, captures, check, header},
+    way::{TOKEN, address, captures, check, header},
 };
 pub use self::{
     phrase::Secrets,

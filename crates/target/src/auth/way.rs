@@ -89,6 +89,18 @@ pub(crate) fn captures(auth: &Auth) -> BTreeSet<&str> {
     names.keys().map(String::as_str).collect()
 }
 
+/// Where a token or a session is asked for, as the definition says it.
+pub(crate) fn address(auth: &Auth) -> Option<&str> {
+    match auth {
+        Auth::None | Auth::StaticToken { .. } | Auth::Basic { .. } | Auth::Oauth1Hmac { .. } => None,
+        Auth::Oauth2Client { token, .. }
+        | Auth::Oauth2Code { token, .. }
+        | Auth::Oauth2JwtGrant { token, .. }
+        | Auth::Oauth2ClientAssertion { token, .. } => Some(&token.url),
+        Auth::SessionLogin { request, .. } => request.send.split_once(' ').map(|(_, address)| address.trim()),
+    }
+}
+
 /// The header that shows whose a request is.
 pub(crate) fn header(auth: &Auth) -> Option<&str> {
     match auth {

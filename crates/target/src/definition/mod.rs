@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod auth;
+mod changes;
 mod errors;
 mod object;
 mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, errors::*, object::*, request::*};
+pub use self::{auth::*, changes::*, errors::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 
 mod refusals;
 mod rig;
+mod session;
 
 use delivery::{Answer, ErrorClass, ReadBack, Scope};
 use rig::{Rig, applied};
@@ -58,6 +59,26 @@ async fn from_the_order_to_the_cash() {
     // a posted invoice is fixed: one that says something else is no update of it
     let answer = rig.send(&rig.trip("invoice", "INV-1", &rig.invoice("INV-1", "C-1", 4))).await;
     assert!(matches!(&answer, Answer::Refused(r) if r.class == ErrorClass::Duplicate), "{answer:?}");
+}
+
+/// The base mappings and the definition fit one another, and Tryton takes what comes of it.
+#[tokio::test]
+async fn what_the_base_mappings_make_is_taken() {
+    let rig = Rig::start().await;
+    for (object, reference, case) in [
+        ("customer", "CUST-1", "customer.company"),
+        ("product", "PROD-1", "product.goods"),
+        ("order", "ORD-1", "order.plain"),
+        ("invoice", "INV-1", "invoice.plain"),
+        ("payment", "PAY-1", "payment.plain"),
+    ] {
+        let payload = rig.mapped(case);
+        let id = rig.bring(object, reference, &payload).await;
+        let (seen, _) = rig.look_and_go_on(&rig.trip(object, reference, &payload)).await;
+        assert_eq!(seen, ReadBack::Matches { document: Some(id.as_str().into()) }, "{case}");
+    }
+    let paid = Invoice { lines: 3, ..invoice("INV-1", "paid", 1) };
+    assert_eq!(rig.tryton.invoices().unwrap(), [paid]);
 }
 
 #[tokio::test]

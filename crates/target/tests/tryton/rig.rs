@@ -89,6 +89,11 @@ impl Rig {
         Trip::new(Arc::new(endpoint(&self.url, object, self.tryton.key())), reference, payload)
     }
 
+    /// A document on another way than that of the shipped definition.
+    pub fn trip_by(&self, endpoint: Endpoint, reference: &str, payload: &Value) -> Trip {
+        Trip::new(Arc::new(endpoint), reference, payload)
+    }
+
     /// As if the definition did not look before the first attempt, so that the write is the first request.
     pub fn blind_trip(&self, object: &str, reference: &str, payload: &Value) -> Trip {
         let yaml = std::fs::read_to_string(testkit::workspace_root().join("connectors/tryton.yaml")).unwrap();
@@ -130,6 +135,26 @@ impl Rig {
 
     pub async fn heal(&self) {
         self.proxies.heal(PROXY).await.unwrap();
+    }
+
+    /// What a case of the base mappings expects: what they make of an event. Its days are today, for the books are open then.
+    pub fn mapped(&self, case: &str) -> Value {
+        fn today(value: &mut Value, day: &Value) {
+            match value {
+                Value::Object(fields) if fields.get("__class__") == Some(&json!("date")) => {
+                    *value = day.clone()
+                }
+                Value::Object(fields) => fields.values_mut().for_each(|value| today(value, day)),
+                Value::Array(items) => items.iter_mut().for_each(|value| today(value, day)),
+                _ => {}
+            }
+        }
+        let file = format!("connectors/tryton/mappings/tests/{case}.yaml");
+        let yaml = std::fs::read_to_string(testkit::workspace_root().join(file)).unwrap();
+        let mut case: Value = serde_saphyr::from_str(&yaml).unwrap();
+        let mut payload = case["expected"].take();
+        today(&mut payload, &self.today);
+        payload
     }
 
     pub fn customer(&self, reference: &str, name: &str, city: &str) -> Value {

@@ -1,7 +1,7 @@
 //! The definition that the sinks get: the one of connectors/, but for the body of an invoice.
 //!
-//! Sinks post an event's data as it is. Until a mapping makes Tryton's shape of it, the body is written here, with the ids of
-//! this company: all else, what is looked for, the steps, and what answers mean, is as it is shipped.
+//! Sinks post an event's data as it is. Until they run `connectors/tryton/mappings/invoice.vrl`, which makes Tryton's shape of these
+//! very events, the body is written here, with the ids of this company: all else, what is looked for, the steps, and what answers mean, is as it is shipped.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::company::Company;
 
 const SHIPPED: &str = include_str!("../../../../connectors/tryton.yaml");
-const DATABASE: &str = "  database: {";
 const COMPARE: &str = "compare: {$.total: $.total_amount.decimal, $.document.invoice_date: $.invoice_date}";
 const BODY: &str = "body: \"{{payload.document}}\"";
 
@@ -19,7 +18,6 @@ pub async fn of(company: &Company) -> anyhow::Result<String> {
     anyhow::ensure!(rest.contains(COMPARE) && rest.contains(BODY), "the definition has changed");
     let invoice = rest.replacen(COMPARE, "compare: {$.total.amount: $.total_amount.decimal}", 1);
     let invoice = invoice.replacen(BODY, &format!("body: {body}"), 1);
-    let before = before.replacen(DATABASE, "  database: {default: erp, ", 1);
     Ok(format!("{before}\n  invoice:\n{invoice}"))
 }
 

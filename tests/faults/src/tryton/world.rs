@@ -176,7 +176,7 @@ fn tenant(folder: &Path, region: &str, proxy: u16) -> anyhow::Result<()> {
     file(
         "connections/erp.yaml",
         format!(
-            "connection: erp\nconnector: tryton\nbase_url: \"http://127.0.0.1:{proxy}\"\ntoken: \"env:TRYTON_KEY\"\n\
+            "connection: erp\nconnector: tryton\nbase_url: \"http://127.0.0.1:{proxy}\"\nvalues: {{database: erp}}\ntoken: \"env:TRYTON_KEY\"\n\
              egress: {{allow_private: true}}\nlimits: {{concurrency: 1}}\ntimeout: {TIMEOUT}\n"
         ),
     )?;
