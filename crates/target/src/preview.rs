@@ -56,28 +56,10 @@ impl Endpoint {
         let (id, version) = (Value::from(id), Some(version));
         let mut previews = Vec::new();
         let mut add = |request: &str, call: &Call, names: &Names<'_>, writes: bool| {
-            let raw = names.payload.to_string().into();
-            let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
-            let wire = wire.map_err(|Impossible(what)| what)?;
-            let value = |value: &http::HeaderValue| match value.is_sensitive() {
-                true => "***".to_owned(),
-                false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            };
-            let signed = self.auth_header.iter().map(|name| (name.to_string(), "***".to_owned()));
-            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v)));
-            let headers = headers.chain(signed).collect();
-            previews.push(Preview {
-                request: request.to_owned(),
-                send: format!("{} {}", wire.method, wire.uri),
-                headers,
-                body: String::from_utf8_lossy(&wire.body).into_owned(),
-            });
+            previews.push(self.sketch(request, call, names, writes)?);
             Ok::<_, String>(())
         };
-        let captured = self.captures.iter();
-        let captured: BTreeMap<String, String> = captured
-            .map(|name| (name.clone(), format!("https://{}.example", name.replace('_', "-"))))
-            .collect();
+        let captured = self.would_capture();
         let names = |payload| Names::of(posting, payload, &captured);
         if let Some(finder) = &self.finder {
             add("lookup", &finder.call, &names(&sent), false)?;
@@ -91,6 +73,41 @@ impl Endpoint {
             add(&step.name, &step.call, &Names { step: Some(&step.name), version: None, ..later }, true)?;
         }
         Ok(previews)
+    }
+
+    /// The look for another object of the system, as a reference to it would make it: `posting` stands for that object. None if
+    /// there is no such object, or it cannot be looked up.
+    ///
+    /// # Errors
+    /// The request cannot be made: what is missing.
+    pub fn preview_look(&self, object: &str, posting: &Posting) -> Option<Result<Preview, String>> {
+        let finder = self.finders.get(object)?;
+        let (payload, captured) = (Value::Null, self.would_capture());
+        Some(self.sketch("lookup", &finder.call, &Names::of(posting, &payload, &captured), false))
+    }
+
+    /// What signing in would bring.
+    fn would_capture(&self) -> BTreeMap<String, String> {
+        let stand_in = |name: &String| (name.clone(), format!("https://{}.example", name.replace('_', "-")));
+        self.captures.iter().map(stand_in).collect()
+    }
+
+    fn sketch(&self, request: &str, call: &Call, names: &Names<'_>, writes: bool) -> Result<Preview, String> {
+        let raw = names.payload.to_string().into();
+        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+        let wire = wire.map_err(|Impossible(what)| what)?;
+        let value = |value: &http::HeaderValue| match value.is_sensitive() {
+            true => "***".to_owned(),
+            false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        };
+        let signed = self.auth_header.iter().map(|name| (name.to_string(), "***".to_owned()));
+        let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v)));
+        Ok(Preview {
+            request: request.to_owned(),
+            send: format!("{} {}", wire.method, wire.uri),
+            headers: headers.chain(signed).collect(),
+            body: String::from_utf8_lossy(&wire.body).into_owned(),
+        })
     }
 
     /// What an answer to one of the operation's requests means: `lookup`, `update`, the name of a step, or anything else for the
