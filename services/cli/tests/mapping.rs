@@ -130,7 +130,7 @@ fn a_change_says_whose_overlay_it_breaks_and_where() {
     fs::write(&changed, schema.to_string()).unwrap();
     let broken = mapping(&[&arguments[..], &["--schema", changed.to_str().unwrap()]].concat());
     let told = said(&broken);
-    assert!(told.contains("sandbox/mappings/customer.vrl:1:44: CFG-0220: there is no `.tax_id`"), "{told}");
+    assert!(told.contains("sandbox/mappings/customer.vrl:1:42: CFG-0220: there is no `.tax_id`"), "{told}");
     let unchanged = format!("{ROOT}/schemas/customer.v1.avsc");
     let whole = mapping(&[&arguments[..], &["--schema", &unchanged]].concat());
     assert!(whole.status.success(), "{}", said(&whole));
