@@ -12,6 +12,7 @@
 //! Secrets are references (`env:NAME`, `file:/path`), resolved while loading through a [`SecretSource`].
 
 mod api_key;
+mod changes;
 mod connection;
 mod duration;
 mod egress;
@@ -20,27 +21,34 @@ mod example;
 mod fields;
 mod files;
 mod limits;
+mod live;
 mod load;
 mod node;
 mod offline;
 mod policy;
 mod problem;
 mod quota;
+pub mod revision;
 mod route;
 mod secret;
 mod set;
+mod source;
 mod tenant;
 mod value;
 
+pub use changes::{Change, What, changes};
 pub use connection::{Connection, Webhook};
 pub use egress::Egress;
 pub use error::ConfigErrors;
 pub use limits::{CostBucket, Limits, PerTime};
+pub use live::{Fits, InForce, Live};
 pub use offline::Offline;
 pub use policy::{OnUnknown, Posts, Require, TargetClass, WebhookScheme};
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
 pub use route::{Route, RoutePlaces};
 pub use secret::{Environment, Given, SecretSource};
+pub use revision::Revision;
 pub use set::TenantSet;
+pub use source::TenantsFrom;
 pub use tenant::{Quota, Tenant};
