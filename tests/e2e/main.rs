@@ -17,6 +17,7 @@ mod kills;
 mod localstripe;
 mod members;
 mod pause;
+mod polling;
 mod registry_down;
 mod sleeper;
 mod target_down;

@@ -72,6 +72,12 @@ pub struct OutcomeContract {
     pub(crate) schema: ParsedSchema,
 }
 
+impl ObjectContract {
+    pub(crate) const fn shape(&self) -> &Shape {
+        &self.data
+    }
+}
+
 impl std::fmt::Debug for ObjectContract {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ObjectContract").field("kind", &self.kind).finish_non_exhaustive()

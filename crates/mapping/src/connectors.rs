@@ -1,30 +1,40 @@
-//! The webhook programs of connectors: `connectors/<system>/webhook.vrl`.
+//! What stands beside the definitions of connectors: how webhooks are signed, `connectors/<system>/webhook.yaml`, the program that makes
+//! events of them, `webhook.vrl`, and what is made of events for the system, `mappings/<object>.vrl`.
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    io::{ErrorKind, Read},
+    fmt, fs,
+    io::Read,
     path::Path,
     sync::{Arc, LazyLock},
 };
 
-use crate::{Diagnostic, Program};
+use event::ObjectKind;
+use include_dir::{Dir, include_dir};
 
-/// The largest program, in bytes.
-const MAX_PROGRAM: u64 = 256 * 1024;
-/// The programs of this repository, part of the binary.
-const EMBEDDED: [(&str, &str); 2] = [
-    ("shopify", include_str!("../../../connectors/shopify/webhook.vrl")),
-    ("stripe", include_str!("../../../connectors/stripe/webhook.vrl")),
-];
+use crate::{
+    Diagnostic, Mapping, Program, Signature,
+    payload::{Parts, Source},
+};
 
-/// The webhook program of every connector that has one.
+/// The largest file, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
+const PROGRAM: &str = "webhook.vrl";
+const SIGNATURE: &str = "webhook.yaml";
+const MAPPINGS: &str = "mappings";
+/// The connectors of this repository, part of the binary.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../connectors");
+
+/// The webhook programs of connectors, how their webhooks are signed, and their base mappings.
 ///
-/// Its input is `{"headers": {lower-case names}, "body": …, "source": …}`; `source` is optional and replaces the
+/// A program's input is `{"headers": {lower-case names}, "body": …, "source": …}`; `source` is optional and replaces the
 /// vendor's name as the source of the events. It yields canonical events as `POST /v1/events` takes them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Connectors {
     webhooks: BTreeMap<String, Arc<Program>>,
+    signatures: BTreeMap<String, Arc<Signature>>,
+    /// By system and object.
+    bases: BTreeMap<(String, String), Source>,
 }
 
 /// Why connectors were refused: everything wrong with their programs.
@@ -53,7 +63,27 @@ impl Connectors {
         self.webhooks.get(name)
     }
 
-    /// The names of the connectors that have one, in order.
+    /// The base mapping of the connector `name` for its `object`, or an operation on it such as `invoice.void`.
+    pub fn base(&self, name: &str, object: &str) -> Option<&Source> {
+        self.bases.get(&(name.to_owned(), object.to_owned()))
+    }
+
+    /// Every base mapping: system, object, program.
+    pub fn bases(&self) -> impl Iterator<Item = (&str, &str, &Source)> {
+        self.bases.iter().map(|((system, object), source)| (system.as_str(), object.as_str(), source))
+    }
+
+    /// How the webhooks of the connector `name` are signed.
+    pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
+        self.signatures.get(name)
+    }
+
+    /// The names of the connectors whose signatures are known, in order.
+    pub fn signatures(&self) -> impl Iterator<Item = &str> {
+        self.signatures.keys().map(String::as_str)
+    }
+
+    /// The names of the connectors that have a program, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.webhooks.keys().map(String::as_str)
     }
@@ -62,77 +92,130 @@ impl Connectors {
 /// The connectors that are part of the binary. Compiled at the first call, which takes a moment.
 ///
 /// # Errors
-/// A program does not compile; a test of this crate sees to it that none does.
+/// A file does not compile; a test of this crate sees to it that none does.
 pub fn embedded() -> Result<Connectors, ConnectorErrors> {
-    static COMPILED: LazyLock<Result<Connectors, ConnectorErrors>> = LazyLock::new(|| {
-        let sources = EMBEDDED.map(|(name, source)| {
-            let file = format!("connectors/{name}/webhook.vrl");
-            (name.to_owned(), Source { file, text: source.to_owned() })
-        });
-        compile(BTreeMap::from(sources)).map(|webhooks| Connectors { webhooks })
-    });
+    static COMPILED: LazyLock<Result<Connectors, ConnectorErrors>> =
+        LazyLock::new(|| compile(embedded_files(), Connectors::default()));
     COMPILED.clone()
 }
 
-/// The embedded connectors, with those of the folder `dir` in their place or beside them: `<dir>/<system>/webhook.vrl`.
+/// The embedded connectors, with those of the folder `dir` in their place or beside them: `<dir>/<system>/webhook.vrl`,
+/// `<dir>/<system>/webhook.yaml` and `<dir>/<system>/mappings/<object>.vrl`.
 ///
 /// # Errors
-/// Every file that cannot be read and everything that is wrong with the programs.
+/// Every file that cannot be read and everything that is wrong with them.
 pub fn load(dir: &Path) -> Result<Connectors, ConnectorErrors> {
-    let mut connectors = embedded()?;
-    let (sources, mut problems) = read_folder(dir);
-    match compile(sources) {
-        Ok(webhooks) => connectors.webhooks.extend(webhooks),
+    let known = embedded_files();
+    let mut problems = Vec::new();
+    let mut files = BTreeMap::new();
+    read_systems(dir, &mut files, &mut problems);
+    files.retain(|place, source| known.get(place).is_none_or(|embedded| embedded.text != source.text));
+    match compile(files, embedded()?) {
+        Ok(connectors) if problems.is_empty() => return Ok(connectors),
+        Ok(_) => {}
         Err(errors) => problems.extend(errors.0),
     }
-    if problems.is_empty() { Ok(connectors) } else { Err(ConnectorErrors(problems)) }
+    Err(ConnectorErrors(problems))
 }
 
-/// A program before it is compiled.
-struct Source {
-    file: String,
-    text: String,
+/// What a connector's folder holds of interest here.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Program(String),
+    Signature(String),
+    Base(String, String),
 }
 
-/// The programs of a folder that are not the embedded ones, and what could not be read.
-fn read_folder(dir: &Path) -> (BTreeMap<String, Source>, Vec<Diagnostic>) {
-    let unreadable = |path: &Path, e: &std::io::Error| Diagnostic::unreadable(&path.display().to_string(), e);
-    let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
-        Ok(entries) => entries,
-        Err(error) => return (BTreeMap::new(), vec![unreadable(dir, &error)]),
-    };
-    let mut sources = BTreeMap::new();
-    let mut problems = Vec::new();
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let file = entry.path().join("webhook.vrl");
-        match read(&file) {
-            Ok(text) if EMBEDDED.contains(&(name.as_str(), text.as_str())) => {}
-            Ok(text) => drop(sources.insert(name, Source { file: file.display().to_string(), text })),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => problems.push(unreadable(&file, &error)),
+impl Place {
+    /// Of a path below the folder of the connectors.
+    fn of(path: &Path) -> Option<Self> {
+        let parts: Vec<&str> = path.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
+        Some(match parts[..] {
+            [system, PROGRAM] => Self::Program(system.to_owned()),
+            [system, SIGNATURE] => Self::Signature(system.to_owned()),
+            [system, MAPPINGS, file] => Self::Base(system.to_owned(), file.strip_suffix(".vrl")?.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+fn embedded_files() -> BTreeMap<Place, Source> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![&EMBEDDED];
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        for file in folder.files() {
+            if let (Some(place), Some(text)) = (Place::of(file.path()), file.contents_utf8()) {
+                let name = format!("connectors/{}", file.path().display());
+                files.insert(place, Source { name, text: text.to_owned() });
+            }
         }
     }
-    (sources, problems)
+    files
+}
+
+/// Reads the folders of `dir`; what cannot be read becomes a problem.
+fn read_systems(dir: &Path, files: &mut BTreeMap<Place, Source>, problems: &mut Vec<Diagnostic>) {
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(Diagnostic::unreadable(&folder.display().to_string(), &error));
+                continue;
+            }
+        };
+        for path in entries.into_iter().map(|entry| entry.path()) {
+            let below = path.strip_prefix(dir).unwrap_or(&path);
+            if path.is_dir() && (below.iter().count() == 1 || below.ends_with(MAPPINGS)) {
+                folders.push(path);
+            } else if let Some(place) = Place::of(below) {
+                let name = path.display().to_string();
+                match read(&path) {
+                    Ok(text) => drop(files.insert(place, Source { name, text })),
+                    Err(error) => problems.push(Diagnostic::unreadable(&name, &error)),
+                }
+            }
+        }
+    }
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
     let mut source = String::new();
-    std::fs::File::open(file)?.take(MAX_PROGRAM + 1).read_to_string(&mut source)?;
-    if source.len() as u64 > MAX_PROGRAM {
+    fs::File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut source)?;
+    if source.len() as u64 > MAX_FILE {
         return Err(std::io::Error::other("it is larger than 256 KiB"));
     }
     Ok(source)
 }
 
-fn compile(sources: BTreeMap<String, Source>) -> Result<BTreeMap<String, Arc<Program>>, ConnectorErrors> {
-    let mut webhooks = BTreeMap::new();
+/// `files` in the place of, or beside, what is in `connectors`.
+fn compile(
+    files: BTreeMap<Place, Source>,
+    mut connectors: Connectors,
+) -> Result<Connectors, ConnectorErrors> {
     let mut problems = Vec::new();
-    for (name, source) in sources {
-        match Program::compile(&source.file, &source.text) {
-            Ok(program) => drop(webhooks.insert(name, Arc::new(program))),
-            Err(diagnostics) => problems.extend(diagnostics),
+    for (place, source) in files {
+        let Source { name, text } = &source;
+        match place {
+            Place::Program(system) => match Program::compile(name, text) {
+                Ok(program) => drop(connectors.webhooks.insert(system, Arc::new(program))),
+                Err(found) => problems.extend(found),
+            },
+            Place::Signature(system) => match Signature::parse(name, text) {
+                Ok(signature) => drop(connectors.signatures.insert(system, Arc::new(signature))),
+                Err(found) => problems.push(found),
+            },
+            Place::Base(system, object) => {
+                let kind = object.split('.').next().unwrap_or_default().parse::<ObjectKind>();
+                // An object of the system's own gets its type from the events of the route that names it.
+                let base = || Parts { base: Some(source.clone()), ..Parts::default() };
+                match kind.map_or(Ok(None), |kind| Mapping::compile(kind, &base())) {
+                    Ok(_) => drop(connectors.bases.insert((system, object), source)),
+                    Err(found) => problems.extend(found),
+                }
+            }
         }
     }
-    if problems.is_empty() { Ok(webhooks) } else { Err(ConnectorErrors(problems)) }
+    if problems.is_empty() { Ok(connectors) } else { Err(ConnectorErrors(problems)) }
 }

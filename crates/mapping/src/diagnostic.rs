@@ -23,6 +23,22 @@ impl Diagnostic {
     /// The program's file cannot be read.
     pub(crate) const UNREADABLE: &str = "CFG-0202";
 
+    /// A program reads what its input does not have.
+    pub(crate) const UNKNOWN_FIELD: &str = "CFG-0220";
+    /// A rule does not say yes or no.
+    pub(crate) const NO_RULE: &str = "CFG-0221";
+    /// What a mapping makes does not fit the connector's object.
+    pub(crate) const MISFIT: &str = "CFG-0222";
+    /// A file is no test of a mapping.
+    pub(crate) const CASE: &str = "CFG-0223";
+    /// The definition of a signature does not fit.
+    pub(crate) const DEFINITION: &str = "CFG-0206";
+
+    /// The definition of a signature does not fit; `message` names the line where that is known.
+    pub(crate) fn definition(file: &str, message: String) -> Self {
+        Self { program: file.to_owned(), line: 1, column: 1, message, code: Self::DEFINITION }
+    }
+
     pub(crate) fn new(program: &str, source: &str, found: &vrl::diagnostic::Diagnostic) -> Self {
         let primary = found.labels.iter().find(|l| l.primary).or(found.labels.first());
         let (line, column) = place(source, primary.map_or(0, |l| l.span.start()));
@@ -32,6 +48,28 @@ impl Diagnostic {
             message.push_str(&label.message);
         }
         Self { program: program.to_owned(), line, column, message, code: Self::REFUSED }
+    }
+
+    /// A program reads a field that its input, of type `kind`, cannot have.
+    pub(crate) fn unknown_field(
+        program: &str,
+        source: &str,
+        path: &vrl::path::OwnedTargetPath,
+        kind: &vrl::value::Kind,
+    ) -> Self {
+        let text = path.to_string();
+        let offset = source.find(&text).or_else(|| source.find(path.path.to_string().as_str()));
+        let (line, column) = place(source, offset.unwrap_or(0));
+        let mut message = format!("there is no `{text}`");
+        if let Some(near) = nearest(&path.path, kind) {
+            message.push_str(&format!("; did you mean `{near}`?"));
+        }
+        Self { program: program.to_owned(), line, column, message, code: Self::UNKNOWN_FIELD }
+    }
+
+    /// Something about a program that stands nowhere in it.
+    pub(crate) fn whole(program: &str, code: &'static str, message: String) -> Self {
+        Self { program: program.to_owned(), line: 1, column: 1, message, code }
     }
 
     pub(crate) fn unreadable(program: &str, why: &std::io::Error) -> Self {
@@ -51,4 +89,24 @@ fn place(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The field that is spelt most like the first segment of `path` that is not there.
+fn nearest(path: &vrl::path::OwnedValuePath, kind: &vrl::value::Kind) -> Option<String> {
+    let mut here = vrl::path::OwnedValuePath::root();
+    for segment in &path.segments {
+        let parent = kind.at_path(&here);
+        here.push_segment(segment.clone());
+        if !kind.at_path(&here).without_undefined().is_never() {
+            continue;
+        }
+        let vrl::path::OwnedSegment::Field(wrong) = segment else { return None };
+        let known = parent.as_object()?.known().keys().map(|field| field.to_string());
+        let scored = known.map(|name| (strsim::normalized_damerau_levenshtein(&name, wrong), name));
+        return scored
+            .filter(|(score, _)| *score > 0.5)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, name)| name);
+    }
+    None
 }

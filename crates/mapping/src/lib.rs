@@ -3,16 +3,21 @@
 //! A program is compiled before it runs, sees nothing but its input, and gives the same output for the same input:
 //! functions that ask the machine, the network, the clock or chance do not exist here (see [`functions`]).
 //!
-//! [`connectors`] holds the programs that turn vendors' webhooks into canonical events.
+//! [`connectors`] holds the programs that turn vendors' webhooks into canonical events, and the base mappings of targets; [`payload`]
+//! turns an event into what a target is sent.
 
 pub mod connectors;
 mod diagnostic;
 mod error;
 pub mod functions;
 mod money;
+pub mod payload;
 mod program;
+pub mod signature;
 mod time;
 
 pub use diagnostic::Diagnostic;
 pub use error::MappingError;
+pub use payload::{Mapping, Refusal};
 pub use program::Program;
+pub use signature::Signature;

@@ -118,7 +118,7 @@ impl Program {
 }
 
 /// Takes what `value` needs from `budget`; false once it is used up.
-fn fits(value: &Value, budget: &mut usize) -> bool {
+pub(crate) fn fits(value: &Value, budget: &mut usize) -> bool {
     // Two for quotes or brackets, two for the comma and colon around it.
     const AROUND: usize = 4;
     let own = match value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::utf8_percent_encode;
@@ -169,7 +169,7 @@ impl Parameter {
             })?,
             Self::Json(json) => each(json.render(scope)?.to_string()),
             Self::Base64url(json) => {
-                each(BASE64_URL_SAFE_NO_PAD.encode(json.render(scope)?.to_string()));
+                each(BASE64_URL_SAFE.encode(json.render(scope)?.to_string()));
             }
         }
         Ok(())

@@ -98,7 +98,8 @@ impl Classifier {
         let at = |paths: &[JsonPath]| paths.iter().find_map(|path| path.text(json.as_ref()?));
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        let rule = self.rules.iter().find(|rule| rule.when.matches(status, code.as_deref(), &message));
+        let rule =
+            self.rules.iter().find(|rule| rule.when.matches(status, headers, code.as_deref(), &message));
         let (class, outcome, wait) = match rule {
             Some(rule) => (rule.class, rule.outcome, rule.wait.clone()),
             None => unlisted(status),
@@ -130,12 +131,17 @@ impl Classifier {
 }
 
 impl When {
-    fn matches(&self, status: u16, code: Option<&str>, message: &str) -> bool {
+    fn matches(&self, status: u16, headers: &HeaderMap, code: Option<&str>, message: &str) -> bool {
         let says = |text: &String| message.to_lowercase().contains(text);
+        let has = |(name, value): (&String, &String)| {
+            let said = headers.get(name.as_str()).and_then(|said| said.to_str().ok());
+            said.is_some_and(|said| said.trim().eq_ignore_ascii_case(value))
+        };
         self.transport.is_empty()
             && (self.status.is_empty() || self.status.contains(&status))
             && (self.code.is_empty() || code.is_some_and(|code| self.code.iter().any(|c| c == code)))
             && (self.message.is_empty() || self.message.iter().any(says))
+            && self.header.iter().all(has)
     }
 }
 
@@ -257,7 +263,7 @@ fn lost_as(class: ErrorClass, message: &str) -> Answer {
     Answer::Unknown(Reason { code: Arc::from("SNK-0005"), class, status: None, message: shorten(message) })
 }
 
-fn shorten(message: &str) -> Arc<str> {
+pub(crate) fn shorten(message: &str) -> Arc<str> {
     match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => Arc::from(format!("{}…", &message[..end])),
         None => Arc::from(message),

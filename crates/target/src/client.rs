@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use delivery::{Answer, ReadBack};
+use delivery::{Answer, ReadBack, Reason};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
@@ -24,6 +24,7 @@ use crate::{
     classify::Broken,
     definition::Transport,
     egress::{Egress, Guarded, refusal},
+    feed::{Change, Place},
     operation::Run,
 };
 
@@ -96,11 +97,33 @@ impl Client {
         posting: &Posting,
         timeout: Duration,
     ) -> (ReadBack, Option<Standing>) {
-        self.run(endpoint, posting, timeout).look().await
+        self.run(endpoint, posting, timeout).read_back().await
+    }
+
+    /// What has changed at the system behind `place`, in order, one page of it; empty at the end.
+    ///
+    /// # Errors
+    /// What the system answered, or that it did not. Asking changes nothing, so it can be repeated.
+    pub async fn changes(
+        &self,
+        endpoint: &Endpoint,
+        place: Place,
+        timeout: Duration,
+    ) -> Result<Vec<Change>, Reason> {
+        let posting = Posting::asking();
+        self.run(endpoint, &posting, timeout).changes(place).await
     }
 
     fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {
-        Run { client: self, endpoint, posting, repeats: false, deadline: Instant::now() + timeout }
+        let deadline = Instant::now() + timeout;
+        Run {
+            client: self,
+            endpoint,
+            posting,
+            repeats: false,
+            deadline,
+            session: parking_lot::Mutex::default(),
+        }
     }
 
     /// Status, headers and body of an answer that came in time; otherwise what became of the exchange.
@@ -109,6 +132,16 @@ impl Client {
         wire: Wire,
         timeout: Duration,
     ) -> Result<(u16, HeaderMap, Bytes), Broken> {
+        self.exchange_within(wire, timeout, MAX_ANSWER).await
+    }
+
+    /// The same, with a limit on the answer's size of its own.
+    pub(crate) async fn exchange_within(
+        &self,
+        wire: Wire,
+        timeout: Duration,
+        max_answer: usize,
+    ) -> Result<(u16, HeaderMap, Bytes), Broken> {
         let mut request = Request::new(Full::new(wire.body));
         *request.method_mut() = wire.method;
         *request.uri_mut() = wire.uri;
@@ -116,7 +149,7 @@ impl Client {
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| failed(&error))?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, MAX_ANSWER)
+            let body = Limited::new(body, max_answer)
                 .collect()
                 .await
                 .map_err(|error| Broken::Lost(Transport::Reset, format!("the answer broke off: {error}")))?;

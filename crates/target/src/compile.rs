@@ -6,13 +6,15 @@ use delivery::{Class, OnExisting};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    Account, ClassChoice, EndpointError,
+    Account, ClassChoice, EndpointError, Secrets,
+    auth::{self, captures},
     call::Call,
     definition::{
-        self, Auth, Connector, Consistency, DefinitionError, Key, KeyPlace, Lookup, Object, Operation,
-        Request, Write,
+        self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object,
+        Operation, Request, Write,
     },
     endpoint::{Step, is_key},
+    feed::Feed,
     finder::{Check, Finder},
     template::{Name, Text},
 };
@@ -26,7 +28,6 @@ const MAX_LAG: Duration = Duration::from_secs(3_600);
 /// Compiles the parts of an endpoint.
 pub(crate) struct Compiler<'a> {
     connector: &'a Connector,
-    account: &'a Account<'a>,
     base: String,
     /// `conn.<value>` → the value.
     known: BTreeMap<String, String>,
@@ -34,13 +35,10 @@ pub(crate) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(connector: &'a Connector, account: &'a Account<'a>) -> Result<Self, EndpointError> {
-        let known = known(connector, account)?;
-        let base = account.base_url.or(connector.base_url.as_deref()).unwrap_or_default();
-        let mut base = base.trim_end_matches('/').to_owned();
-        for (name, value) in &known {
-            base = base.replace(&format!("{{{{{name}}}}}"), value);
-        }
-        Ok(Self { connector, account, base, known })
+        auth::check(connector, &known_in_auth(connector, account.base_url, account.values)?)?;
+        let known = known(connector, account.values)?;
+        let base = base(connector, account.base_url, &known);
+        Ok(Self { connector, base, known })
     }
 
     /// An error of the definition.
@@ -88,7 +86,23 @@ impl<'a> Compiler<'a> {
 
     fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
-        Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))
+        let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
+        self.only_captured(|which| call.has(which))?;
+        Ok(call)
+    }
+
+    /// What signing in does not bring, no request can say.
+    fn only_captured(&self, has: impl Fn(&dyn Fn(&Name) -> bool) -> bool) -> Result<(), EndpointError> {
+        let captured = captures(&self.connector.auth);
+        if has(&|name| matches!(name, Name::Captured(name) if !captured.contains(&**name))) {
+            let names: Vec<&str> = captured.into_iter().collect();
+            let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let what = format!(
+                "a request says `{{{{auth.captured.…}}}}` of what `capture` does not name; it names {names}"
+            );
+            return Err(DefinitionError::Auth { name: self.connector.connector.clone(), what }.into());
+        }
+        Ok(())
     }
 
     /// A request whose address begins with `/` goes to the base URL.
@@ -105,7 +119,15 @@ impl<'a> Compiler<'a> {
     pub(crate) fn finder(&self, lookup: &Lookup, path: &str) -> Result<Finder, EndpointError> {
         let mut lookup = lookup.clone();
         lookup.request = self.based(&lookup.request);
-        Finder::compile(&lookup, &self.path(path), &self.known).map_err(|what| self.unfit(what))
+        let finder =
+            Finder::compile(&lookup, &self.path(path), &self.known).map_err(|what| self.unfit(what))?;
+        self.only_captured(|which| finder.call.has(which))?;
+        Ok(finder)
+    }
+
+    pub(crate) fn feed(&self, changes: &Changes, path: &str) -> Result<Feed, EndpointError> {
+        let call = self.request(&changes.request, path, false)?;
+        Feed::compile(changes, call).map_err(|what| self.wrong(what))
     }
 
     /// How every object of the system is found.
@@ -238,27 +260,27 @@ impl<'a> Compiler<'a> {
         HeaderName::try_from(text).map_err(|_| self.wrong(format!("`{text}` is no header name")))
     }
 
-    /// The headers of every request on the connection.
-    pub(crate) fn headers(&self) -> Result<HeaderMap, EndpointError> {
-        let mut headers = HeaderMap::new();
+    /// The headers of every request on the connection: those that are known now, and those that name what signing in brings.
+    pub(crate) fn headers(&self) -> Result<(HeaderMap, Vec<(HeaderName, Text)>), EndpointError> {
+        let (mut headers, mut later) = (HeaderMap::new(), Vec::new());
         for (name, value) in &self.connector.headers {
             let text = Text::compile(value, &self.known, false).map_err(|what| self.unfit(what))?;
-            let text = text.constant().ok_or_else(|| {
-                self.wrong(format!("header `{name}` of every request can name values of the connection only"))
-            })?;
-            let value = HeaderValue::try_from(text)
+            let header = self.header(name)?;
+            let Some(constant) = text.constant() else {
+                if text.has(|name: &Name| !matches!(name, Name::Captured(_))) {
+                    return Err(self.wrong(format!(
+                        "header `{name}` of every request can name what the connection and signing in give only"
+                    )));
+                }
+                self.only_captured(|which| text.has(which))?;
+                later.push((header, text));
+                continue;
+            };
+            let value = HeaderValue::try_from(constant)
                 .map_err(|_| self.unfit(format!("the value of header `{name}` cannot be sent")))?;
-            headers.insert(self.header(name)?, value);
+            headers.insert(header, value);
         }
-        if let (Auth::StaticToken { header, prefix }, Some(token)) =
-            (&self.connector.auth, self.account.token)
-        {
-            let mut value = HeaderValue::try_from(format!("{prefix}{token}"))
-                .map_err(|_| self.unfit("the token has characters that no header can carry".into()))?;
-            value.set_sensitive(true);
-            headers.insert(self.header(header)?, value);
-        }
-        Ok(headers)
+        Ok((headers, later))
     }
 }
 
@@ -267,20 +289,53 @@ fn class_keyed(class: Class) -> bool {
 }
 
 /// What requests call `{{conn.<value>}}`: what the connection gives, and the connector's defaults.
-fn known(connector: &Connector, account: &Account<'_>) -> Result<BTreeMap<String, String>, EndpointError> {
-    let unfit = |what: String| EndpointError::Connection { connector: connector.connector.clone(), what };
-    let mut known = BTreeMap::new();
-    for (name, field) in &connector.connection {
-        let value = account.values.get(name).or(field.default.as_ref()).ok_or_else(|| {
-            let help = if field.help.is_empty() { String::new() } else { format!(" ({})", field.help) };
-            unfit(format!("it needs `values: {{{name}: …}}`{help}"))
-        })?;
-        known.insert(format!("conn.{name}"), value.clone());
+fn known(
+    connector: &Connector,
+    values: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, EndpointError> {
+    if let Some(misfit) = connector.misfits_of_values(values).into_iter().next() {
+        return Err(EndpointError::misfit(connector, misfit));
     }
-    if let Some(odd) = account.values.keys().find(|name| !connector.connection.contains_key(*name)) {
-        let names: Vec<&str> = connector.connection.keys().map(String::as_str).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        return Err(unfit(format!("it knows no value `{odd}`; it knows {names}")));
+    let given = connector.connection.iter().filter_map(|(name, field)| {
+        let value =
+            values.get(name).or(field.default.as_ref()).filter(|_| field.kind != FieldKind::Secret)?;
+        Some((format!("conn.{name}"), value.clone()))
+    });
+    Ok(given.collect())
+}
+
+/// Where the system answers, with the connection's values in it.
+fn base(connector: &Connector, said: Option<&str>, known: &BTreeMap<String, String>) -> String {
+    let base = said.or(connector.base_url.as_deref()).unwrap_or_default();
+    let mut base = base.trim_end_matches('/').to_owned();
+    for (name, value) in known {
+        base = base.replace(&format!("{{{{{name}}}}}"), value);
+    }
+    base
+}
+
+/// Whether a connection gives all that its connector asks for.
+pub(crate) fn check_access(
+    connector: &Connector,
+    values: &BTreeMap<String, String>,
+    secrets: &Secrets,
+) -> Result<(), EndpointError> {
+    match connector.misfits(values, secrets).into_iter().next() {
+        Some(misfit) => Err(EndpointError::misfit(connector, misfit)),
+        None => Ok(()),
+    }
+}
+
+/// What `auth` can name that is no secret. The base URL is not among it where it is known only after signing in.
+pub(crate) fn known_in_auth(
+    connector: &Connector,
+    base_url: Option<&str>,
+    values: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, EndpointError> {
+    let mut known = known(connector, values)?;
+    let base = base(connector, base_url, &known);
+    if !base.contains("{{") {
+        known.insert("base_url".to_owned(), base);
     }
     Ok(known)
 }

@@ -1,6 +1,6 @@
 //! One operation on one connection, compiled: what is sent, and what answers to it mean.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use delivery::{Answer, Class, OnExisting, OnUnknown};
@@ -11,14 +11,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    Authenticator, Misfit, auth,
     call::{Call, Impossible},
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
     definition::{Connector, DefinitionError, KeyPlace, LookupFirst},
+    feed::Feed,
     finder::{Check, Finder, Place},
     posting::Posting,
     references::Found,
-    template::{Name, Scope as Names},
+    template::{Name, Scope as Names, Text},
 };
 
 /// What a system can do against double effects, as configuration says it.
@@ -47,14 +49,27 @@ pub enum EndpointError {
         /// What does not fit.
         what: String,
     },
+    /// The connection does not give what the connector asks for.
+    #[error("connection to `{connector}`: {misfit}")]
+    Misfit {
+        /// The connector.
+        connector: String,
+        /// What is missing, or too much.
+        misfit: Box<Misfit>,
+    },
 }
 
 impl EndpointError {
+    pub(crate) fn misfit(connector: &Connector, misfit: Misfit) -> Self {
+        Self::Misfit { connector: connector.connector.clone(), misfit: Box::new(misfit) }
+    }
+
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Definition(error) => error.code(),
             Self::Connection { .. } => "CFG-0212",
+            Self::Misfit { misfit, .. } => misfit.code(),
         }
     }
 }
@@ -68,8 +83,8 @@ pub struct Account<'a> {
     pub class: Option<ClassChoice>,
     /// What to do about an unknown outcome at class N.
     pub on_unknown: OnUnknown,
-    /// The secret of a static token.
-    pub token: Option<&'a str>,
+    /// What signs in on the connection; without it requests do not show whose they are.
+    pub auth: Option<&'a Arc<Authenticator>>,
     /// The values that the connector's requests name `{{conn.<value>}}`.
     pub values: &'a BTreeMap<String, String>,
 }
@@ -108,11 +123,19 @@ pub struct Endpoint {
     pub(crate) steps: Vec<Step>,
     pub(crate) checks: Vec<Check>,
     pub(crate) finder: Option<Finder>,
+    /// How it is asked for what has changed.
+    pub(crate) feed: Option<Feed>,
     /// How other objects are found that a payload refers to.
     pub(crate) finders: BTreeMap<String, Finder>,
     pub(crate) found: Found,
-    pub(crate) captured: BTreeMap<String, String>,
+    pub(crate) auth: Option<Arc<Authenticator>>,
+    /// The header that shows whose a request is.
+    pub(crate) auth_header: Option<HeaderName>,
+    /// What signing in brings, by name.
+    pub(crate) captures: Vec<String>,
     headers: HeaderMap,
+    /// Headers that name what signing in brings.
+    later: Vec<(HeaderName, Text)>,
     key: Option<HeaderName>,
     event_id: Option<HeaderName>,
     source_version: Option<HeaderName>,
@@ -151,6 +174,7 @@ impl Endpoint {
         let plain = steps.0.is_empty() && !looks_first && !call.has_body_of_its_own();
         let keyed = matches!(class, Class::Keyed { .. });
         let in_header = |key: &&crate::definition::Key| keyed && key.place == KeyPlace::Header;
+        let (headers, later) = compiler.headers()?;
         let mut endpoint = Self {
             class,
             lag_ms: compiler.lag(definition.lookup.as_ref())?,
@@ -167,10 +191,14 @@ impl Endpoint {
             steps: steps.0,
             checks: steps.1,
             finder,
+            feed: definition.changes.as_ref().map(|c| compiler.feed(c, &path)).transpose()?,
             finders: compiler.finders()?,
             found: Found::default(),
-            captured: BTreeMap::new(),
-            headers: compiler.headers()?,
+            auth: account.auth.map(Arc::clone),
+            auth_header: auth::header(&connector.auth).map(|header| compiler.header(header)).transpose()?,
+            captures: auth::captures(&connector.auth).into_iter().map(str::to_owned).collect(),
+            headers,
+            later,
             key: connector.key.as_ref().filter(in_header).map(|k| compiler.header(&k.name)).transpose()?,
             event_id: connector.event_id.as_ref().map(|h| compiler.header(&h.header)).transpose()?,
             source_version: connector
@@ -202,6 +230,11 @@ impl Endpoint {
     /// Whether the target can be read by our reference.
     pub fn is_readable(&self) -> bool {
         self.finder.is_some()
+    }
+
+    /// Whether it can be asked for what has changed, and how far back every round of asking begins, in microseconds.
+    pub fn overlap_us(&self) -> Option<i64> {
+        self.feed.as_ref().map(Feed::overlap_us)
     }
 
     /// Whether a repeat of a posting does harm unless somebody has looked before: it creates, or has several steps.
@@ -245,7 +278,7 @@ impl Endpoint {
         self.check_reference(reference)?;
         let mut posting = Posting::new(key, reference, source_version, None, payload);
         if self.write.has_plain_address() {
-            let names = Names::of(&posting, &Value::Null, &self.captured);
+            let names = Names::of(&posting, &Value::Null, nothing_captured());
             posting.uri = Some(self.write.uri(&names).map_err(|Impossible(what)| what)?);
         }
         Ok(posting)
@@ -269,10 +302,15 @@ impl Endpoint {
     }
 
     /// The headers of a request that writes, or of one that only looks.
-    pub(crate) fn headers(&self, names: &Names<'_>, writes: bool) -> HeaderMap {
+    pub(crate) fn headers(&self, names: &Names<'_>, writes: bool) -> Result<HeaderMap, Impossible> {
         let mut headers = self.headers.clone();
+        for (name, text) in &self.later {
+            let value = HeaderValue::try_from(text.render(names)?)
+                .map_err(|_| Impossible(format!("the value of header `{name}` cannot be sent")))?;
+            headers.insert(name.clone(), value);
+        }
         if !writes {
-            return headers;
+            return Ok(headers);
         }
         let posting = names.posting;
         let mut set = |name: &Option<HeaderName>, value: &dyn Fn() -> String| {
@@ -285,7 +323,7 @@ impl Endpoint {
         set(&self.key, &|| posting.idempotency_key(names.step));
         set(&self.event_id, &|| posting.key().event.to_string());
         set(&self.source_version, &|| posting.source_version().to_string());
-        headers
+        Ok(headers)
     }
 
     /// What the answer to a write, or to a change, means: the document's own id, or why not.
@@ -335,6 +373,12 @@ impl Endpoint {
             Err(answer) => answer,
         }
     }
+}
+
+/// Before we are signed in.
+pub(crate) fn nothing_captured() -> &'static BTreeMap<String, String> {
+    static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+    &NOTHING
 }
 
 /// Whether a name is the idempotency key.

@@ -37,6 +37,7 @@ pub(crate) struct Finder {
     absent: Option<u16>,
     several: Option<u16>,
     items: Option<JsonPath>,
+    empty: Option<JsonPath>,
     id: JsonPath,
     version: Option<Place>,
     copies: Option<JsonPath>,
@@ -76,6 +77,7 @@ impl Finder {
             absent: lookup.absent,
             several: lookup.several,
             items: lookup.items.as_deref().map(json_path).transpose()?,
+            empty: lookup.empty.as_deref().map(json_path).transpose()?,
             id: json_path(&lookup.id)?,
             version: lookup.version.as_deref().map(Place::parse).transpose()?,
             copies: lookup.copies.as_deref().map(json_path).transpose()?,
@@ -122,11 +124,18 @@ impl Finder {
         }
         let whole = match &self.items {
             None => json,
-            Some(path) => match path.get(&json).and_then(Value::as_array).map(Vec::as_slice) {
-                Some([]) => return Sight::Absent,
-                Some([one]) => one.clone(),
-                Some(_) => return Sight::Several,
-                None => {
+            Some(path) => match path.get(&json) {
+                Some(Value::Null) => return Sight::Absent,
+                Some(one @ Value::Object(_)) => one.clone(),
+                Some(Value::Array(items)) => match items.as_slice() {
+                    [] => return Sight::Absent,
+                    [one] => one.clone(),
+                    _ => return Sight::Several,
+                },
+                None if self.empty.as_ref().is_some_and(|path| path.get(&json).is_some()) => {
+                    return Sight::Absent;
+                }
+                _ => {
                     let what = format!("the answer to a look-up has no list at `{path}`");
                     return Sight::Failed(lost(&what));
                 }
@@ -224,7 +233,7 @@ impl Place {
         }
     }
 
-    fn text(&self, json: &Value, headers: &HeaderMap) -> Option<String> {
+    pub(crate) fn text(&self, json: &Value, headers: &HeaderMap) -> Option<String> {
         match self {
             Self::Body(path) => path.text(json),
             Self::Header(name) => headers.get(name.as_str())?.to_str().ok().map(str::to_owned),

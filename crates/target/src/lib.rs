@@ -3,6 +3,8 @@
 //! A connector is data (connectors/*.yaml). It says how a document is written and looked up, and which answers mean
 //! applied, not applied, or unknown. Nothing in this crate knows a particular system.
 
+mod access;
+mod auth;
 mod call;
 mod classify;
 mod client;
@@ -10,21 +12,27 @@ mod compile;
 pub mod definition;
 mod egress;
 mod endpoint;
+mod feed;
 mod finder;
 mod lint;
 mod operation;
 mod path;
 mod posting;
+mod preview;
 mod references;
 mod template;
 
 pub use crate::{
+    access::Misfit,
+    auth::{Access, Authenticator, FileStore, Held, Kept, Secrets, Stored, TokenStore},
     client::{Client, ClientOptions},
     definition::{Connector, DefinitionError},
     egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
+    feed::{Change, Place},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
+    preview::{Meaning, Preview},
 };
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use delivery::OnUnknown;
 
 use crate::{
-    Account, ClassChoice, Connector, Endpoint,
+    Account, ClassChoice, Connector, Endpoint, auth,
     definition::{KeyPlace, Lookup, Operation, Rule, RuleOutcome},
 };
 
@@ -42,6 +42,7 @@ pub fn lint(connector: &Connector, yaml: &str) -> Vec<Finding> {
     lint.rules();
     lint.key();
     lint.values();
+    lint.signing_in();
     for (name, object) in &connector.objects {
         if let Some(lookup) = &object.lookup {
             lint.lookup(name, lookup);
@@ -104,10 +105,12 @@ impl Lint<'_> {
             let server = |status: &u16| matches!(status, 500 | 502 | 504);
             if rule.outcome == RuleOutcome::NotApplied
                 && rule.when.code.is_empty()
+                && rule.when.message.is_empty()
+                && rule.when.header.is_empty()
                 && rule.when.status.iter().any(server)
             {
                 let what = format!(
-                    "rule {} calls a server error not applied: if the system may have applied it, write `outcome: unknown`, or name the code",
+                    "rule {} calls a server error not applied: if the system may have applied it, write `outcome: unknown`, or name the code or the message",
                     at + 1
                 );
                 self.add(Severity::Warning, line, what);
@@ -159,6 +162,14 @@ impl Lint<'_> {
         }
     }
 
+    fn signing_in(&mut self) {
+        if let Some(address) = auth::address(&self.connector.auth).filter(|a| a.starts_with("http://")) {
+            let line = self.line("http://", 0);
+            let what = format!("`auth` sends secrets in the clear to `{address}`: write https://");
+            self.add(Severity::Warning, line, what);
+        }
+    }
+
     fn lookup(&mut self, object: &str, lookup: &Lookup) {
         let line = self.object_line(object);
         if lookup.absent.is_none() && lookup.items.is_none() {
@@ -196,7 +207,7 @@ impl Lint<'_> {
             );
             self.add(Severity::Error, line, what);
         }
-        let values = self.connector.connection.keys().map(|name| (name.clone(), "x".to_owned())).collect();
+        let values = self.connector.stand_ins();
         for (class, _) in classes.iter().filter(|(_, possible)| *possible) {
             if let Some(error) = self.compile(name, *class, &values) {
                 self.add(Severity::Error, line, error);
@@ -216,7 +227,7 @@ impl Lint<'_> {
             base_url: Some("https://connector.invalid"),
             class: Some(class),
             on_unknown: OnUnknown::Park,
-            token: None,
+            auth: None,
             values,
         };
         let error = Endpoint::new(self.connector, name, &account).err()?;
@@ -234,7 +245,8 @@ fn is_lookup_only(operation: &Operation) -> bool {
 }
 
 fn lookup_names_reference(lookup: &Lookup) -> bool {
-    format!("{:?}", lookup.request).contains("{{ref")
+    let request = format!("{:?}", lookup.request);
+    request.contains("{{ref") || request.contains("{{payload.") // a part of the payload can be the reference
 }
 
 /// Whether every answer that `rule` matches is matched by `earlier`.
@@ -251,6 +263,7 @@ fn covers(earlier: &Rule, rule: &Rule) -> bool {
     within(&wide.status, &narrow.status)
         && within(&wide.code, &narrow.code)
         && within(&wide.message, &narrow.message)
+        && wide.header.iter().all(|(name, value)| narrow.header.get(name) == Some(value))
 }
 
 #[cfg(test)]
@@ -287,6 +300,11 @@ mod tests {
             "revision: 1",
             "revision: 1\nconnection: {\n  company: {default: x}}",
             "`company` is never used",
+        );
+        told(
+            "auth: {kind: static_token, header: Authorization, prefix: \"Bearer \"}",
+            "auth: {kind: oauth2_client, client: {id: x}, token: {url: 'http://login.example/token'}}",
+            "sends secrets in the clear to `http://login.example/token`",
         );
         told("found: 200, absent: 404, id", "id", "can never say that there is none");
         told("absent: 404", "absent: 200", "by the same status");

@@ -1,19 +1,25 @@
 //! One operation at a target: a look where it is needed, the write, and the steps that follow it, all before one deadline.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
 use http::HeaderMap;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::{
     Client, Endpoint, Posting, Standing,
+    auth::{Prepared, Session},
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::{Change, Step},
+    endpoint::{Change as Update, Step, nothing_captured},
+    feed::{Change, Place},
     finder::{Finder, Sight},
-    path::JsonPath,
     references::{self, Reference},
     template::{Scope as Names, plain},
 };
@@ -26,14 +32,34 @@ pub(crate) struct Run<'a> {
     /// Whether an attempt went before this one.
     pub(crate) repeats: bool,
     pub(crate) deadline: Instant,
+    /// What the last request was signed with.
+    pub(crate) session: Mutex<Option<Arc<Session>>>,
 }
 
+/// Documents that a payload refers to, by object and reference: id and everything else, or none.
+type Documents = BTreeMap<(String, String), Option<(Option<Value>, Value)>>;
 /// Status, headers and body.
 type Exchange = (u16, HeaderMap, Bytes);
 
 impl Run<'_> {
     /// Carries the operation out, from where it stands.
     pub(crate) async fn carry_out(&self, standing: Option<&Standing>) -> Answer {
+        let mut answer = self.operate(standing).await;
+        self.judge(&mut answer);
+        answer
+    }
+
+    /// What the target knows of the posting.
+    pub(crate) async fn read_back(&self) -> (ReadBack, Option<Standing>) {
+        let (mut seen, standing) = self.look().await;
+        match &mut seen {
+            ReadBack::Failed(answer) => self.judge(answer),
+            _ => self.judge(&mut Answer::Applied { document: None }),
+        }
+        (seen, standing)
+    }
+
+    async fn operate(&self, standing: Option<&Standing>) -> Answer {
         if let Some(standing) = standing {
             return self.go_on(standing).await;
         }
@@ -67,8 +93,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the target knows of the posting.
-    pub(crate) async fn look(&self) -> (ReadBack, Option<Standing>) {
+    async fn look(&self) -> (ReadBack, Option<Standing>) {
         let Some(finder) = &self.endpoint.finder else {
             let failed = crate::classify::unreachable("the target cannot be read");
             return (ReadBack::Failed(failed), None);
@@ -86,6 +111,32 @@ impl Run<'_> {
             Ok((status, headers, body)) => finder.see(&self.endpoint.classifier, status, &headers, &body),
             Err(answer) => Sight::Failed(answer),
         }
+    }
+
+    /// What has changed behind `place`.
+    pub(crate) async fn changes(&self, place: Place) -> Result<Vec<Change>, Reason> {
+        let mut asked = self.ask(place).await;
+        match &mut asked {
+            Ok(_) => self.judge(&mut Answer::Applied { document: None }),
+            Err(answer) => self.judge(answer),
+        }
+        asked.map_err(|answer| match answer {
+            Answer::Again { reason, .. } | Answer::Unfinished { reason, .. } => reason,
+            Answer::Unknown(reason) | Answer::Refused(reason) | Answer::Stuck(reason) => reason,
+            Answer::Applied { .. } => {
+                reason(ErrorClass::Unsupported, None, "a rule calls the answer to a question applied")
+            }
+        })
+    }
+
+    async fn ask(&self, place: Place) -> Result<Vec<Change>, Answer> {
+        let Some(feed) = &self.endpoint.feed else {
+            return Err(impossible("the object has no `changes` in its definition"));
+        };
+        let payload = feed.payload(place);
+        let names = self.names(&payload, None, None);
+        let (status, headers, body) = self.exchange(&feed.call, &names, None, &Bytes::new(), false).await?;
+        feed.read(&self.endpoint.classifier, status, &headers, &body)
     }
 
     /// From the beginning: the write, then all steps.
@@ -119,7 +170,7 @@ impl Run<'_> {
     async fn written(
         &self,
         exchange: Result<Exchange, Answer>,
-        change: Option<&Change>,
+        change: Option<&Update>,
         standing: Option<&Standing>,
     ) -> Answer {
         let (status, headers, body) = match exchange {
@@ -192,11 +243,11 @@ impl Run<'_> {
         if !refers {
             return Ok((payload, raw.clone()));
         }
-        let mut found = BTreeMap::new();
+        let (mut found, mut documents) = (BTreeMap::new(), BTreeMap::new());
         for reference in references::collect(&payload).map_err(|what| impossible(&what))? {
             let value = match self.endpoint.found.get(&reference) {
                 Some(value) => value,
-                None => self.resolve(&reference).await?,
+                None => self.resolve(&reference, &mut documents).await?,
             };
             found.insert(reference, value);
         }
@@ -205,37 +256,46 @@ impl Run<'_> {
         Ok((payload, raw))
     }
 
-    /// The target's own id of another document.
-    async fn resolve(&self, reference: &Reference) -> Result<Value, Answer> {
-        let Reference { object, reference: text, get, optional } = reference;
+    /// What takes the place of a reference. A payload that wants several things of one document looks for it once.
+    async fn resolve(&self, reference: &Reference, documents: &mut Documents) -> Result<Value, Answer> {
+        let key = (reference.object.clone(), reference.reference.clone());
+        let document = match documents.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.refer(reference).await?),
+        };
+        let missing = |class, what: &str| {
+            reason(class, None, &format!("{} `{}` {what}", reference.object, reference.reference))
+        };
+        let Some((id, whole)) = document else {
+            return if reference.optional {
+                Ok(Value::Null)
+            } else {
+                let reason = missing(ErrorClass::MissingReference, "is not at the target");
+                Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
+            };
+        };
+        let value = reference.pick(id.as_ref(), whole).ok_or_else(|| {
+            Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
+        })?;
+        self.endpoint.found.put(reference.clone(), value.clone());
+        Ok(value)
+    }
+
+    /// The document that a reference names, with its id; none if it is not at the target.
+    async fn refer(&self, reference: &Reference) -> Result<Option<(Option<Value>, Value)>, Answer> {
+        let (object, text) = (&reference.object, &reference.reference);
         let finder = self.endpoint.finders.get(object).ok_or_else(|| {
             impossible(&format!("the payload refers to a `{object}`, which the connector cannot look up"))
         })?;
         let posting = self.posting.referring(text);
         let names = Names { posting: &posting, ..self.names(&Value::Null, None, None) };
-        let missing = |class, what: &str| reason(class, None, &format!("{object} `{text}` {what}"));
         match self.sight(finder, &names).await {
-            Sight::Found { id, whole, .. } => {
-                let value = match get.as_deref().and_then(JsonPath::parse) {
-                    Some(path) => path.get(&whole).cloned(),
-                    None => id,
-                };
-                let value = value.ok_or_else(|| {
-                    Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
-                })?;
-                self.endpoint.found.put(reference.clone(), value.clone());
-                Ok(value)
+            Sight::Found { id, whole, .. } => Ok(Some((id, whole))),
+            Sight::Absent => Ok(None),
+            Sight::Several => {
+                let what = format!("{object} `{text}` is there several times at the target");
+                Err(Answer::Refused(reason(ErrorClass::AmbiguousKey, None, &what)))
             }
-            Sight::Absent if *optional => Ok(Value::Null),
-            Sight::Absent => Err(Answer::Again {
-                reason: missing(ErrorClass::MissingReference, "is not at the target"),
-                after_ms: None,
-                scope: Scope::Lane,
-            }),
-            Sight::Several => Err(Answer::Refused(missing(
-                ErrorClass::AmbiguousKey,
-                "is there several times at the target",
-            ))),
             // Nothing was written yet.
             Sight::Failed(Answer::Unknown(reason)) => {
                 Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
@@ -245,7 +305,7 @@ impl Run<'_> {
     }
 
     fn names<'a>(&'a self, payload: &'a Value, id: Option<&'a Value>, version: Option<&'a str>) -> Names<'a> {
-        Names { id, version, ..Names::of(self.posting, payload, &self.endpoint.captured) }
+        Names { id, version, ..Names::of(self.posting, payload, nothing_captured()) }
     }
 
     /// One request and its answer.
@@ -257,13 +317,73 @@ impl Run<'_> {
         raw: &Bytes,
         writes: bool,
     ) -> Result<Exchange, Answer> {
-        let headers = self.endpoint.headers(names, writes);
-        let wire = call.wire(names, uri, &headers, raw).map_err(|Impossible(what)| impossible(&what))?;
+        let mut again = true;
+        loop {
+            let with = self.prepare(call).await?;
+            let captured = with.as_ref().map_or(nothing_captured(), |with| &with.session.captured);
+            let names = Names { captured, ..*names };
+            let mut wire = self
+                .endpoint
+                .headers(&names, writes)
+                .and_then(|headers| call.wire(&names, uri, &headers, raw))
+                .map_err(|Impossible(what)| impossible(&what))?;
+            if let (Some(auth), Some(with)) = (&self.endpoint.auth, &with) {
+                auth.sign(with, &mut wire).map_err(|failure| failure.answer())?;
+            }
+            let left = self.left()?;
+            let exchange = self.client.exchange(wire, left).await;
+            let (status, headers, body) =
+                exchange.map_err(|broken| self.endpoint.classifier.broken(&broken))?;
+            if let (Some(auth), Some(with)) = (&self.endpoint.auth, with) {
+                // Turned away before anything was done: the same request once more, with another token.
+                if auth.needs_new_csrf(&with, (status, &headers, &body)) && std::mem::take(&mut again) {
+                    continue;
+                }
+                *self.session.lock() = Some(with.session);
+            }
+            return Ok((status, headers, body));
+        }
+    }
+
+    /// What the request is signed with.
+    async fn prepare(&self, call: &Call) -> Result<Option<Prepared>, Answer> {
+        *self.session.lock() = None;
+        let Some(auth) = &self.endpoint.auth else { return Ok(None) };
+        let prepared = auth.prepare(self.client, &call.method, self.left()?).await;
+        prepared.map(Some).map_err(|failure| failure.answer())
+    }
+
+    fn left(&self) -> Result<Duration, Answer> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let what = "no time was left for the request; it was not sent".to_owned();
             return Err(self.endpoint.classifier.broken(&Broken::Unsent(what)));
         }
-        self.client.exchange(wire, left).await.map_err(|broken| self.endpoint.classifier.broken(&broken))
+        Ok(left)
+    }
+
+    /// Lets what the last request was signed with know what became of it. One that ended is replaced before the next
+    /// attempt, which then need not wait.
+    fn judge(&self, answer: &mut Answer) {
+        let session = self.session.lock().take();
+        let (Some(auth), Some(session)) = (&self.endpoint.auth, session) else { return };
+        match answer {
+            Answer::Applied { .. } => auth.accepted(&session),
+            Answer::Again { reason, after_ms, .. } | Answer::Unfinished { reason, after_ms, .. } => {
+                let expired = reason.class == ErrorClass::AuthExpired;
+                if (expired || reason.class == ErrorClass::AuthDenied)
+                    && auth.turned_away(&session, expired)
+                    && after_ms.is_none()
+                {
+                    *after_ms = Some(0);
+                }
+            }
+            Answer::Refused(reason) | Answer::Stuck(reason) | Answer::Unknown(reason) => {
+                let expired = reason.class == ErrorClass::AuthExpired;
+                if expired || reason.class == ErrorClass::AuthDenied {
+                    auth.turned_away(&session, expired);
+                }
+            }
+        }
     }
 }

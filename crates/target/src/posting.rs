@@ -1,7 +1,7 @@
 //! A posting: what is sent, any number of times, byte for byte the same.
 
 use bytes::Bytes;
-use event::PostingKey;
+use event::{EventId, PostingKey, RouteId};
 use http::Uri;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -43,9 +43,20 @@ impl Posting {
         Self { key, reference: reference.into(), source_version, uri, payload }
     }
 
+    /// A posting of which nothing can be sent: it stands for the event in what is kept of it, and goes nowhere.
+    pub fn nothing(key: PostingKey, reference: &str, source_version: i64) -> Self {
+        Self::new(key, reference, source_version, None, Bytes::new())
+    }
+
     /// A posting that stands for a look at another document.
     pub(crate) fn referring(&self, reference: &str) -> Self {
         Self::new(self.key, reference, self.source_version, None, Bytes::new())
+    }
+
+    /// A posting that stands for a question about no document in particular.
+    pub(crate) fn asking() -> Self {
+        let key = PostingKey { event: EventId(Default::default()), route: RouteId(0), generation: 0 };
+        Self::new(key, "", 0, None, Bytes::new())
     }
 
     /// Event, route and generation.

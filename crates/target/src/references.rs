@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::path::JsonPath;
+use crate::{path::JsonPath, template::plain};
 
 /// The field that makes an object a reference.
 pub(crate) const MARK: &str = "$lookup";
@@ -23,8 +23,25 @@ pub(crate) struct Reference {
     pub(crate) reference: String,
     /// What of it stands in the payload; absent means its id.
     pub(crate) get: Option<String>,
+    /// What is put before it, for systems whose references name the model too: `account.invoice,17`.
+    pub(crate) prefix: Option<String>,
     /// Whether null takes its place where it is not there.
     pub(crate) optional: bool,
+}
+
+impl Reference {
+    /// What takes its place, of a document that was found; none if that has no such field.
+    pub(crate) fn pick(&self, id: Option<&Value>, whole: &Value) -> Option<Value> {
+        let value = match self.get.as_deref().and_then(JsonPath::parse) {
+            Some(path) => path.get(whole),
+            None => id,
+        };
+        match (value.filter(|value| !value.is_null()), &self.prefix) {
+            (Some(value), None) => Some(value.clone()),
+            (Some(value), Some(prefix)) => Some(format!("{prefix}{}", plain(value)).into()),
+            (None, _) => self.optional.then_some(Value::Null),
+        }
+    }
 }
 
 /// What was found out about references. Ids of documents do not change; a refusal of the target drops all of them.
@@ -106,6 +123,7 @@ fn read(value: &Value) -> Result<Reference, String> {
         object: text(MARK).ok_or_else(wrong)?,
         reference: text("ref").filter(|r| !r.is_empty()).ok_or_else(wrong)?,
         get,
+        prefix: text("prefix"),
         optional: value.get("optional").and_then(Value::as_bool).unwrap_or(false),
     })
 }
@@ -132,6 +150,23 @@ mod tests {
         replace(&mut payload, &found);
         assert_eq!(payload, json!({"party": 7, "lines": [{"product": "x"}, {"product": "x"}]}));
         assert!(!may_have(payload.to_string().as_bytes()));
+    }
+
+    #[test]
+    fn a_field_takes_its_place_with_what_stands_before_it() {
+        let pick = |reference: Value| {
+            let whole = json!({"id": 7, "account": 3, "term": null, "addresses": []});
+            read(&reference).unwrap().pick(Some(&json!(7)), &whole)
+        };
+        assert_eq!(pick(json!({"$lookup": "a", "ref": "x"})), Some(json!(7)));
+        assert_eq!(pick(json!({"$lookup": "a", "ref": "x", "get": "$.account"})), Some(json!(3)));
+        assert_eq!(pick(json!({"$lookup": "a", "ref": "x", "prefix": "invoice,"})), Some(json!("invoice,7")));
+        for nothing in ["$.term", "$.addresses[0]", "$.none"] {
+            let mut reference = json!({"$lookup": "a", "ref": "x", "get": nothing});
+            assert_eq!(pick(reference.clone()), None, "{nothing}");
+            reference["optional"] = json!(true);
+            assert_eq!(pick(reference), Some(Value::Null), "{nothing}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ async fn post(client: &Client, base: &str) -> Answer {
         base_url: Some(base),
         class: Some(ClassChoice::Keyed),
         on_unknown: OnUnknown::Park,
-        token: None,
+        auth: None,
         values: &BTreeMap::new(),
     };
     let endpoint = Endpoint::new(&connector, "payment", &account).unwrap();

@@ -61,7 +61,7 @@ fn endpoint(url: &str, object: &str) -> Endpoint {
         base_url: Some(url),
         class: None,
         on_unknown: OnUnknown::Park,
-        token: None,
+        auth: None,
         values: &values,
     };
     Endpoint::new(&connector, object, &account).unwrap()
@@ -244,7 +244,7 @@ fn what_a_definition_cannot_do_is_said() {
             base_url: Some("http://erp.example"),
             class: None,
             on_unknown: OnUnknown::Park,
-            token: None,
+            auth: None,
             values: &values,
         };
         Endpoint::new(&connector, object, &account).map_err(|e| e.to_string())

@@ -1,21 +1,23 @@
 //! Connections: one tenant's account in one external system.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::SecretString;
 
 use crate::{
+    access::{self, Access},
     egress::{self, Egress},
     fields::Fields,
     limits::{self, Limits},
     node::Node,
-    policy::{TargetClass, WebhookScheme},
+    policy::TargetClass,
+    poll::{self, Poll},
     problem::{Position, Report, code},
     secret::{self, SecretSource},
     value,
 };
 
-/// The shortest webhook secret or target token, in characters.
+/// The shortest webhook secret, in characters.
 const MIN_SECRET: usize = 8;
 /// The most secrets of one webhook: the current one and those that it replaces.
 const MAX_WEBHOOK_SECRETS: usize = 8;
@@ -39,21 +41,36 @@ pub struct Connection {
     pub egress: Egress,
     /// What the target offers against double effects; absent means what the connector says.
     pub class: Option<TargetClass>,
-    /// The bearer token of the target.
-    pub token: Option<SecretString>,
+    /// What its connector calls `{{conn.<value>}}`.
+    pub values: BTreeMap<String, String>,
+    /// The same for what is secret. Of each the current one, then the one that it takes the place of while it is rotated.
+    pub secrets: BTreeMap<String, Vec<SecretString>>,
+    /// Where its file gives a value or a secret.
+    pub given_at: BTreeMap<String, Position>,
     /// What its target may be asked for.
     pub limits: Limits,
     /// How long to wait for an answer.
     pub timeout: Duration,
     /// How the system's webhooks are verified, if it sends any.
     pub webhook: Option<Webhook>,
+    /// What of the system is asked for its changes, if anything.
+    pub poll: Option<Poll>,
+}
+
+impl Connection {
+    /// Whether it can be one that something is sent to.
+    pub(crate) fn can_be_target(&self) -> bool {
+        self.base_url.is_some() || !self.values.is_empty() || !self.secrets.is_empty()
+    }
 }
 
 /// How a system's webhooks are verified.
 #[derive(Debug)]
 pub struct Webhook {
-    /// The vendor's way of signing.
-    pub scheme: WebhookScheme,
+    /// The connector whose way of signing it is.
+    pub scheme: String,
+    /// The address that the vendor was given; some sign it.
+    pub url: Option<String>,
     /// Every secret that is accepted; several while one is being rotated. At least one.
     pub secrets: Vec<SecretString>,
     /// The `source` of the events that come of it; unique among a tenant's webhooks, for event ids derive from it.
@@ -69,8 +86,20 @@ pub(crate) fn read(
     place: &str,
     source: &dyn SecretSource,
 ) -> Option<Connection> {
-    const KNOWN: &[&str] =
-        &["connection", "connector", "base_url", "class", "egress", "token", "limits", "timeout", "webhook"];
+    const KNOWN: &[&str] = &[
+        "connection",
+        "connector",
+        "base_url",
+        "class",
+        "egress",
+        "values",
+        "secrets",
+        "token",
+        "limits",
+        "timeout",
+        "webhook",
+        "poll",
+    ];
     let fields = Fields::open(report, node, KNOWN)?;
     let name = value::name_of_file(&fields, "connection", place);
     let connector = value::name(&fields, "connector");
@@ -78,9 +107,7 @@ pub(crate) fn read(
         optional(fields.optional_text("base_url"), fields.get("base_url").is_some(), |(text, at)| {
             value::base_url(report, text, at, source)
         });
-    let token = optional(fields.optional_text("token"), fields.get("token").is_some(), |(text, at)| {
-        secret::resolve(report, text, at, MIN_SECRET, source)
-    });
+    let access = access::read(report, &fields, source);
     let class = fields.choice("class");
     let egress = egress::read(report, &fields);
     let place = |field: &str| fields.get(field).map_or(fields.at, |node| node.at);
@@ -88,8 +115,12 @@ pub(crate) fn read(
     let limits = limits::read(report, &fields);
     let timeout = fields.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let webhook = optional(fields.get("webhook"), fields.get("webhook").is_some(), |node| {
-        read_webhook(report, node, source)
+        read_webhook(report, node, connector, source)
     });
+    let poll = optional(fields.get("poll"), fields.get("poll").is_some(), |node| {
+        poll::read(report, node, connector, source)
+    });
+    let Access { values, secrets, given_at } = access?;
     Some(Connection {
         name: name?.to_owned(),
         connector: connector?.to_owned(),
@@ -98,10 +129,13 @@ pub(crate) fn read(
         base_url_at,
         egress: egress?,
         class: class?,
-        token: token?,
+        values,
+        secrets,
+        given_at,
         limits: limits?,
         timeout: timeout?,
         webhook: webhook?,
+        poll: poll?,
     })
 }
 
@@ -114,13 +148,24 @@ fn optional<A, T>(found: Option<A>, present: bool, read: impl FnOnce(A) -> Optio
     }
 }
 
-fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> Option<Webhook> {
-    let fields = Fields::open(report, node, &["scheme", "secrets", "source"])?;
-    let scheme = fields.require("scheme").and_then(|_| fields.choice::<WebhookScheme>("scheme")).flatten();
-    let events_source = match fields.get("source") {
-        Some(_) => value::name(&fields, "source").map(str::to_owned),
-        None => scheme.map(|s| s.name().to_owned()),
+fn read_webhook(
+    report: Report<'_>,
+    node: &Node,
+    connector: Option<&str>,
+    source: &dyn SecretSource,
+) -> Option<Webhook> {
+    let fields = Fields::open(report, node, &["scheme", "secrets", "source", "url"])?;
+    let scheme = match fields.get("scheme") {
+        Some(_) => value::name(&fields, "scheme"),
+        None => connector,
     };
+    let events_source = match fields.get("source") {
+        Some(_) => value::name(&fields, "source"),
+        None => scheme,
+    };
+    let url = optional(fields.optional_text("url"), fields.get("url").is_some(), |(text, at)| {
+        value::url(report, "url", text, at, source)
+    });
     let references = fields.list("secrets")?;
     if references.len() > MAX_WEBHOOK_SECRETS {
         let message = format!("`secrets` may hold at most {MAX_WEBHOOK_SECRETS}, not {}", references.len());
@@ -134,5 +179,11 @@ fn read_webhook(report: Report<'_>, node: &Node, source: &dyn SecretSource) -> O
     // Resolve each of them before giving up, so that each wrong one is reported.
     let secrets: Vec<_> = references.iter().map(resolve).collect();
     let secrets: Option<Vec<_>> = secrets.into_iter().collect();
-    Some(Webhook { scheme: scheme?, secrets: secrets?, source: events_source?, at: fields.at })
+    Some(Webhook {
+        scheme: scheme?.to_owned(),
+        url: url?,
+        secrets: secrets?,
+        source: events_source?.to_owned(),
+        at: fields.at,
+    })
 }

@@ -11,8 +11,8 @@ use crate::problem::{Position, Report, code, did_you_mean};
 
 /// The largest configuration file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
-/// The folders of a tenant; `overlays` is not read here.
-const FOLDERS: [&str; 3] = ["connections", "routes", "overlays"];
+/// The folders of a tenant.
+const FOLDERS: [&str; 3] = ["connections", "routes", "mappings"];
 
 /// What one tenant's folder holds: file names below it, and their text.
 pub(crate) type Folder = crate::revision::Files;
@@ -35,12 +35,16 @@ pub(crate) fn read_all(dir: &Path, report: Report<'_>) -> BTreeMap<String, Folde
 fn read_tenant(dir: &Path, report: Report<'_>) -> Folder {
     let mut folder = Folder::new();
     for (name, path) in entries(dir, report) {
-        if path.is_dir() && (name == "connections" || name == "routes") {
+        if path.is_dir() && FOLDERS.contains(&name.as_str()) {
+            let extension = if name == "mappings" { "vrl" } else { "yaml" };
             for (file, path) in entries(&path, report) {
-                read_file(&mut folder, format!("{name}/{file}"), &path, report);
+                if name == "mappings" && file == "tests" {
+                    continue; // `counterfoil mapping test` reads them
+                }
+                read_file(&mut folder, (format!("{name}/{file}"), extension), &path, report);
             }
         } else if name == "tenant.yaml" {
-            read_file(&mut folder, name, &path, report);
+            read_file(&mut folder, (name, "yaml"), &path, report);
         } else if !ignored(&name) && !FOLDERS.contains(&name.as_str()) {
             stray(report, &name, did_you_mean(&name, FOLDERS.into_iter().chain(["tenant.yaml"])));
         }
@@ -48,11 +52,11 @@ fn read_tenant(dir: &Path, report: Report<'_>) -> Folder {
     folder
 }
 
-fn read_file(folder: &mut Folder, name: String, path: &Path, report: Report<'_>) {
+fn read_file(folder: &mut Folder, (name, extension): (String, &str), path: &Path, report: Report<'_>) {
     if ignored(&name) {
         return;
     }
-    let Some(stem) = name.strip_suffix(".yaml") else {
+    let Some(stem) = name.strip_suffix(extension).and_then(|name| name.strip_suffix('.')) else {
         let suggestion = name.strip_suffix(".yml").map(|stem| format!("rename it to `{stem}.yaml`"));
         return stray(report, &name, suggestion);
     };

@@ -11,6 +11,7 @@
 //!
 //! Secrets are references (`env:NAME`, `file:/path`), resolved while loading through a [`SecretSource`].
 
+mod access;
 mod api_key;
 mod changes;
 mod connection;
@@ -26,6 +27,7 @@ mod load;
 mod node;
 mod offline;
 mod policy;
+mod poll;
 mod problem;
 mod quota;
 pub mod revision;
@@ -43,10 +45,11 @@ pub use error::ConfigErrors;
 pub use limits::{CostBucket, Limits, PerTime};
 pub use live::{Fits, InForce, Live};
 pub use offline::Offline;
-pub use policy::{OnUnknown, Posts, Require, TargetClass, WebhookScheme};
+pub use policy::{OnUnknown, Posts, Require, TargetClass};
+pub use poll::Poll;
 pub use problem::{Position, Problem};
 pub use quota::{QuotaError, Quotas};
-pub use route::{Route, RoutePlaces};
+pub use route::{Overlay, PayloadRule, Route, RouteMapping, RoutePlaces};
 pub use secret::{Environment, Given, SecretSource};
 pub use revision::Revision;
 pub use set::TenantSet;

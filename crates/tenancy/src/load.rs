@@ -13,7 +13,7 @@ use crate::{
     files::Folder,
     node::{self, Node},
     problem::{Position, Report, code, did_you_mean},
-    route::{self, Route, RouteFile},
+    route::{self, Overlay, Route, RouteFile},
     secret::SecretSource,
     tenant::{self, Tenant},
 };
@@ -28,7 +28,8 @@ pub(crate) fn tenant(
 ) -> Option<Tenant> {
     let tenant_file = read_tenant_file(place, folder, report, keys, source);
     let connections = read_connections(folder, report, source);
-    let routes = read_routes(folder, report);
+    let mut routes = read_routes(folder, report);
+    add_overlays(folder, &mut routes, report);
     check_sources(&connections, report);
     // A route's tenant may be known even where its file is wrong; the folder's name stands in then.
     let id: TenantId = place.parse().ok()?;
@@ -96,6 +97,25 @@ fn read_routes(folder: &Folder, report: Report<'_>) -> Vec<RouteFile> {
     routes
 }
 
+/// Gives each route its program, `mappings/<route>.vrl`.
+fn add_overlays(folder: &Folder, routes: &mut [RouteFile], report: Report<'_>) {
+    for (file, text) in folder {
+        let Some(name) = file.strip_prefix("mappings/").and_then(|file| file.strip_suffix(".vrl")) else {
+            continue;
+        };
+        let path = format!("{}/{file}", report.file);
+        match routes.iter_mut().find(|route| route.name == name) {
+            Some(route) => route.mapping.overlay = Some(Overlay { file: path, text: text.clone() }),
+            None => {
+                let message = format!("there is no route `{name}`");
+                let suggestion = did_you_mean(name, routes.iter().map(|route| route.name.as_str()));
+                let report = Report { file: &path, ..report };
+                report.add_with(code::UNKNOWN_REFERENCE, Position::default(), message, suggestion);
+            }
+        }
+    }
+}
+
 fn each_file(
     folder: &Folder,
     kind: &str,
@@ -111,17 +131,18 @@ fn each_file(
     }
 }
 
-/// Event ids derive from the source, so two webhooks of one tenant must not share one.
+/// Event ids derive from the source, so two of one tenant's webhooks and polls must not share one.
 fn check_sources(connections: &BTreeMap<String, Option<Arc<Connection>>>, report: Report<'_>) {
     let mut seen = BTreeMap::new();
     for connection in connections.values().flatten() {
-        let Some(webhook) = &connection.webhook else { continue };
-        if let Some(other) = seen.insert(webhook.source.as_str(), connection.name.as_str()) {
+        let webhook = connection.webhook.as_ref().map(|webhook| ("webhook", &webhook.source, webhook.at));
+        let poll = connection.poll.as_ref().map(|poll| ("poll", &poll.source, poll.at));
+        for (kind, source, at) in webhook.into_iter().chain(poll) {
+            let Some(other) = seen.insert(source.as_str(), connection.name.as_str()) else { continue };
             let path = format!("{}/connections/{}.yaml", report.file, connection.name);
-            let message =
-                format!("webhook source `{}` is already that of connection `{other}`", webhook.source);
+            let message = format!("{kind} source `{source}` is already that of connection `{other}`");
             let hint = Some("give each its own `source`: event ids derive from it".to_owned());
-            Report { file: &path, ..report }.add_with(code::DUPLICATE, webhook.at, message, hint);
+            Report { file: &path, ..report }.add_with(code::DUPLICATE, at, message, hint);
         }
     }
 }
@@ -148,6 +169,7 @@ fn connect(
                 on_unknown: route.policy.on_unknown,
                 posts: route.policy.posts,
                 require: route.policy.require,
+                mapping: route.mapping,
                 places: route.places,
             }));
         }
@@ -167,7 +189,7 @@ fn find_connection(
         return None;
     };
     let connection = connection.clone()?;
-    if connection.base_url.is_none() {
+    if !connection.can_be_target() {
         let message =
             format!("connection `{}` has no `base_url`, so nothing can be delivered to it", route.to);
         report.add(code::UNKNOWN_REFERENCE, route.places.to, message);

@@ -57,16 +57,6 @@ impl Require {
     }
 }
 
-/// How a vendor signs its webhooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WebhookScheme {
-    /// `Stripe-Signature: t=…,v1=…`, hex HMAC-SHA256 over `t.body`.
-    Stripe,
-    /// `X-Shopify-Hmac-Sha256`, base64 HMAC-SHA256 over the body.
-    Shopify,
-}
-
 /// A choice that stands by name in a configuration file.
 pub(crate) trait Choice: Copy + 'static {
     /// Every choice, with its name.
@@ -94,10 +84,6 @@ impl Choice for Require {
     ];
 }
 
-impl Choice for WebhookScheme {
-    const ALL: &'static [(&'static str, Self)] = &[("stripe", Self::Stripe), ("shopify", Self::Shopify)];
-}
-
 macro_rules! display_by_name {
     ($($choice:ty),*) => {$(
         impl $choice {
@@ -115,4 +101,4 @@ macro_rules! display_by_name {
     )*};
 }
 
-display_by_name!(TargetClass, OnUnknown, Posts, Require, WebhookScheme);
+display_by_name!(TargetClass, OnUnknown, Posts, Require);

@@ -7,7 +7,7 @@ use event::{EventType, ObjectKind, RouteId, TenantId};
 use crate::{
     connection::Connection,
     fields::Fields,
-    node::Node,
+    node::{self, Node},
     policy::{OnUnknown, Posts, Require},
     problem::{Position, Report, code, did_you_mean},
     value,
@@ -34,8 +34,43 @@ pub struct Route {
     pub posts: Posts,
     /// What it must guarantee.
     pub require: Option<Require>,
+    /// The tenant's own part of the mapping.
+    pub mapping: RouteMapping,
     /// Where its file says what.
     pub places: RoutePlaces,
+}
+
+/// A tenant's part of a route's mapping: what it does with what the connector's base mapping has made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteMapping {
+    /// The program `mappings/<route>.vrl`.
+    pub overlay: Option<Overlay>,
+    /// What must hold of each payload.
+    pub rules: Vec<PayloadRule>,
+    /// What events have under `extensions`, and whether it must be there. Absent: any.
+    pub extensions: Option<Vec<(String, bool)>>,
+}
+
+/// A tenant's program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Its file, below the folder of the tenants.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Something that must hold of each payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadRule {
+    /// A VRL expression that is true or false.
+    pub must: String,
+    /// What whoever gets the dead letter is told.
+    pub message: String,
+    /// The field that it is about.
+    pub field: Option<String>,
+    /// Where its file says so.
+    pub at: Position,
 }
 
 /// Where the file of a route says what; for what is found out later.
@@ -58,6 +93,7 @@ pub(crate) struct RouteFile {
     pub to: String,
     pub object: Option<String>,
     pub policy: Policy,
+    pub mapping: RouteMapping,
     pub places: RoutePlaces,
 }
 
@@ -72,7 +108,7 @@ pub(crate) struct Policy {
 
 /// Reads `routes/<place>.yaml`.
 pub(crate) fn read(report: Report<'_>, node: &Node, place: &str) -> Option<RouteFile> {
-    let fields = Fields::open(report, node, &["route", "on", "to", "object", "policy"])?;
+    let fields = Fields::open(report, node, &["route", "on", "to", "object", "policy", "mapping"])?;
     let name = value::name_of_file(&fields, "route", place);
     let on = event_types(&fields);
     let to = fields.text("to");
@@ -84,15 +120,20 @@ pub(crate) fn read(report: Report<'_>, node: &Node, place: &str) -> Option<Route
         Some(node) => read_policy(report, node),
         None => Some(Policy::default()),
     };
+    let mapping = match fields.get("mapping") {
+        Some(node) => read_mapping(report, node),
+        None => Some(RouteMapping::default()),
+    };
     let on_at = fields.get("on").map_or(fields.at, |node| node.at);
     let object_at = fields.get("object").map_or(on_at, |node| node.at);
-    let ((to, to_at), policy) = (to?, policy?);
+    let ((to, to_at), policy, mapping) = (to?, policy?, mapping?);
     Some(RouteFile {
         name: name?.to_owned(),
         on: on?,
         to: to.to_owned(),
         object: object?,
         policy,
+        mapping,
         places: RoutePlaces {
             on: on_at,
             to: to_at,
@@ -112,6 +153,45 @@ fn read_policy(report: Report<'_>, node: &Node) -> Option<Policy> {
         require: require?,
         require_at: fields.get("require").map(|node| node.at),
     })
+}
+
+/// Everything of the mapping but its program, which is a file of its own.
+fn read_mapping(report: Report<'_>, node: &Node) -> Option<RouteMapping> {
+    let fields = Fields::open(report, node, &["rules", "extensions"])?;
+    let each = |name: &str| if fields.get(name).is_some() { fields.list(name) } else { Some(&[][..]) };
+    let rules: Vec<_> = each("rules")?.iter().map(|node| read_rule(report, node)).collect();
+    let extensions: Vec<_> = each("extensions")?.iter().map(|node| read_extension(report, node)).collect();
+    let extensions: Option<Vec<_>> = extensions.into_iter().collect();
+    Some(RouteMapping {
+        overlay: None,
+        rules: rules.into_iter().collect::<Option<_>>()?,
+        extensions: if fields.get("extensions").is_some() { Some(extensions?) } else { None },
+    })
+}
+
+fn read_rule(report: Report<'_>, node: &Node) -> Option<PayloadRule> {
+    let fields = Fields::open(report, node, &["must", "message", "field"])?;
+    let (must, message) = (fields.text("must"), fields.text("message"));
+    let field = match fields.get("field") {
+        Some(_) => fields.optional_text("field").map(|(text, _)| Some(text.to_owned())),
+        None => Some(None),
+    };
+    let ((must, at), (message, _)) = (must?, message?);
+    Some(PayloadRule { must: must.to_owned(), message: message.to_owned(), field: field?, at })
+}
+
+fn read_extension(report: Report<'_>, node: &Node) -> Option<(String, bool)> {
+    let fields = Fields::open(report, node, &["name", "required"])?;
+    let name = fields.text("name");
+    let required = match fields.get("required").map(|node| (&node.value, node.at)) {
+        None => Some(false),
+        Some((node::Value::Bool(flag), _)) => Some(*flag),
+        Some((_, at)) => {
+            report.add(code::WRONG_TYPE, at, "`required` is true or false".to_owned());
+            None
+        }
+    };
+    Some((name?.0.to_owned(), required?))
 }
 
 /// The event types of `on`: exact names, and `<object>.*` for all of an object's.

@@ -51,12 +51,23 @@ pub(crate) fn base_url(
     at: Position,
     source: &dyn SecretSource,
 ) -> Option<String> {
+    url(report, "base_url", text, at, source).map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// The same for the URL that `field` holds, as it is.
+pub(crate) fn url(
+    report: Report<'_>,
+    field: &str,
+    text: &str,
+    at: Position,
+    source: &dyn SecretSource,
+) -> Option<String> {
     let url = expand(report, text, at, source)?;
     match check_url(&url) {
-        Ok(()) => Some(url.trim_end_matches('/').to_owned()),
+        Ok(()) => Some(url),
         Err(why) => {
             // The text as written: what a variable expanded to is not ours to print.
-            report.add(code::BAD_VALUE, at, format!("`base_url` `{text}` {why}"));
+            report.add(code::BAD_VALUE, at, format!("`{field}` `{text}` {why}"));
             None
         }
     }
@@ -81,7 +92,13 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     if url.len() > MAX_URL { Err("is too long") } else { Ok(()) }
 }
 
-fn expand(report: Report<'_>, text: &str, at: Position, source: &dyn SecretSource) -> Option<String> {
+/// Replaces `${NAME}` and `${NAME:-default}` by the variables of `source`.
+pub(crate) fn expand(
+    report: Report<'_>,
+    text: &str,
+    at: Position,
+    source: &dyn SecretSource,
+) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {

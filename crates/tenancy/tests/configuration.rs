@@ -7,7 +7,6 @@ use event::RouteId;
 use secrecy::ExposeSecret;
 use tenancy::{
     CostBucket, Environment, Given, Limits, OnUnknown, PerTime, SecretSource, TargetClass, TenantSet,
-    WebhookScheme,
 };
 
 const KEY: &str = "key-of-acme-0123456789";
@@ -84,7 +83,7 @@ fn a_valid_folder_is_read_in_full() {
         (erp.class, erp.limits.concurrency, erp.timeout),
         (Some(TargetClass::Upsert), 3, Duration::from_secs(2))
     );
-    assert_eq!(erp.token.as_ref().unwrap().expose_secret(), "token-of-erp");
+    assert_eq!(erp.secrets["token"][0].expose_secret(), "token-of-erp");
     let routes = acme.routes_for("invoice.voided".parse().unwrap());
     assert_eq!(routes.len(), 1);
     assert_eq!(routes[0].id, RouteId::derive(&acme.id, "invoices"));
@@ -119,19 +118,84 @@ fn variables_go_into_base_urls() {
 }
 
 #[test]
+fn a_poll_says_what_is_asked_and_by_whose_key() {
+    let poll = |poll: &str| {
+        format!("connection: erp2\nconnector: tryton\nbase_url: https://erp.example.com\npoll: {poll}\n")
+    };
+    let whole = poll("{source: books, objects: [order, invoice], every: 10s, api_key: \"env:ACME_KEY\"}");
+    let file = "acme/connections/erp2.yaml";
+    let dir = folder(&[(file, Some(&whole))]);
+    let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let found = set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp2"].poll.as_ref().unwrap();
+    assert_eq!((found.source.as_str(), found.every), ("books", Duration::from_secs(10)));
+    assert_eq!(
+        (found.objects.as_slice(), found.api_key.expose_secret()),
+        (&["order".to_owned(), "invoice".to_owned()][..], KEY)
+    );
+
+    let says = |text: &str, what: &str| {
+        let problems = problems_with(&[(file, Some(&poll(text)))], &secrets());
+        assert!(problems.iter().any(|problem| problem.contains(what)), "{what}: {problems:?}");
+    };
+    says("{objects: [order], api_key: a-key-in-the-open}", "CFG-0110");
+    says("{objects: [], api_key: \"env:ACME_KEY\"}", "`objects` is empty");
+    says("{objects: [order], api_key: \"env:ACME_KEY\", often: 1s}", "often");
+    says("{objects: [order], api_key: \"env:ACME_KEY\", every: 1ms}", "every");
+    says("{objects: [order]}", "api_key");
+}
+
+#[test]
 fn webhooks_take_several_secrets_while_one_is_rotated() {
     let stripe = "connection: stripe\nconnector: stripe\nwebhook: {scheme: stripe, secrets: [env:HOOK, env:HOOK_OLD]}\n";
     let dir = folder(&[("acme/connections/stripe.yaml", Some(stripe))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
     let stripe = &set.tenant(&"acme".parse().unwrap()).unwrap().connections["stripe"];
     let webhook = stripe.webhook.as_ref().unwrap();
-    assert_eq!((webhook.scheme, webhook.source.as_str()), (WebhookScheme::Stripe, "stripe"));
+    assert_eq!((webhook.scheme.as_str(), webhook.source.as_str()), ("stripe", "stripe"));
     let known: Vec<_> = webhook.secrets.iter().map(|s| s.expose_secret().to_owned()).collect();
     assert_eq!(known, ["whsec_current", "whsec_before"]);
     assert_eq!(
         (stripe.base_url.as_deref(), stripe.limits.concurrency, stripe.timeout),
         (None, 16, Duration::from_secs(10))
     );
+}
+
+#[test]
+fn a_connection_gives_values_and_secrets() {
+    let erp = "connection: erp\nconnector: sandbox\nvalues: {account: 1234567, login: '${LOGIN:-https://l.example}'}\n\
+               secrets: {key: env:HOOK, client_secret: [env:HOOK, env:HOOK_OLD]}\ntoken: file:/run/secrets/erp\n";
+    let dir = folder(&[("acme/connections/erp.yaml", Some(erp))]);
+    let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let erp = &set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp"];
+    assert_eq!(
+        (erp.values["account"].as_str(), erp.values["login"].as_str()),
+        ("1234567", "https://l.example")
+    );
+    let known =
+        |name: &str| erp.secrets[name].iter().map(|s| s.expose_secret().to_owned()).collect::<Vec<_>>();
+    assert_eq!(known("client_secret"), ["whsec_current", "whsec_before"]);
+    assert_eq!(
+        (known("key"), known("token")),
+        (vec!["whsec_current".to_owned()], vec!["token-of-erp".to_owned()])
+    );
+    assert_eq!((erp.given_at["login"].line, erp.given_at["client_secret"].line), (3, 4));
+    let shown = format!("{erp:?}");
+    assert!(!shown.contains("whsec") && !shown.contains("token-of-erp"), "{shown}");
+
+    let wrong = "connection: erp\nconnector: sandbox\nbase_url: https://x.example\n\
+                 values: {account: [1], key: x, big: \"a\\nb\"}\n\
+                 secrets: {key: plain-text, three: [env:HOOK, env:HOOK, env:HOOK], gone: env:GONE}\n\
+                 token: env:HOOK\n";
+    let found = problems(&[("acme/connections/erp.yaml", Some(wrong))]);
+    let expected = [
+        "acme/connections/erp.yaml:4:19: CFG-0105: `account` must be a text or a whole number, found a list",
+        "acme/connections/erp.yaml:4:37: CFG-0106: `big` is longer than 4096 bytes, or has control characters",
+        "acme/connections/erp.yaml:5:11: CFG-0109: `key` is under `values` too, in line 4",
+        "acme/connections/erp.yaml:5:16: CFG-0110: a secret must be a reference, `env:NAME` or `file:/path`, not the secret itself",
+        "acme/connections/erp.yaml:5:35: CFG-0106: `three` is one reference, or two while the secret is rotated, the new one first",
+        "acme/connections/erp.yaml:5:73: CFG-0110: variable `GONE` is not set",
+    ];
+    assert_eq!(found, expected, "{found:#?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! tasks that must go on meanwhile, call them in `tokio::task::spawn_blocking`.
 
 mod cache;
+pub mod commercetools;
 pub mod compose;
 pub mod kafka;
 pub mod localstripe;

@@ -57,6 +57,7 @@ pub struct GatewaySettings {
 pub struct SinkSettings {
     pub admin_listen: SocketAddr,
     pub group: String,
+    pub credentials: PathBuf,
     pub ledger: ledger::LedgerOptions,
     pub standby: bool,
     pub window: usize,
@@ -116,6 +117,7 @@ impl Default for SinkSettings {
         let sink::Options {
             admin_listen,
             group,
+            credentials,
             ledger,
             standby,
             window,
@@ -130,6 +132,7 @@ impl Default for SinkSettings {
         Self {
             admin_listen,
             group,
+            credentials,
             ledger,
             standby,
             window,
@@ -184,6 +187,7 @@ impl Settings {
             kafka: self.kafka.clone(),
             registry,
             group: own.group,
+            credentials: own.credentials,
             ledger: own.ledger,
             standby: own.standby,
             window: own.window,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FAMILIES: [&str; 6] = ["CFG", "CON", "GTW", "REG", "SNK", "TOP"];
+const FAMILIES: [&str; 7] = ["CFG", "CON", "GTW", "REG", "SNK", "SRC", "TOP"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

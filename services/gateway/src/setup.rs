@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use contract::{Contracts, RegistryClient};
+use event::TenantId;
 use kafka::Producer;
 use mapping::connectors::{self, Connectors};
 use service_kit::Readiness;
@@ -29,6 +30,16 @@ pub enum StartError {
     /// A connector's program is not valid.
     #[error(transparent)]
     Connectors(#[from] connectors::ConnectorErrors),
+    /// A tenant's webhook cannot be verified.
+    #[error("tenant `{tenant}`, connection `{connection}`: {what}")]
+    Webhook {
+        /// Whose.
+        tenant: TenantId,
+        /// The connection.
+        connection: String,
+        /// Why not.
+        what: String,
+    },
     /// A topic specification or the region is not valid.
     #[error(transparent)]
     Topics(#[from] topics::TopicsError),
@@ -64,6 +75,7 @@ impl StartError {
         match self {
             Self::Tenants(error) => error.code(),
             Self::Connectors(error) => error.code(),
+            Self::Webhook { .. } => "GTW-0043",
             Self::Topics(error) => error.code(),
             Self::Kafka(error) => error.code(),
             Self::Registry { .. } => "GTW-0040",
@@ -71,6 +83,30 @@ impl StartError {
             Self::Bind { .. } => "GTW-0042",
         }
     }
+}
+
+/// Every webhook's way of signing must be known, and what it signs be there.
+pub(crate) fn check_webhooks(tenants: &TenantSet, connectors: &Connectors) -> Result<(), StartError> {
+    for tenant in tenants.iter() {
+        for (name, connection) in &tenant.connections {
+            let Some(webhook) = &connection.webhook else { continue };
+            let what = match connectors.signature(&webhook.scheme) {
+                None => {
+                    let known = connectors.signatures().collect::<Vec<_>>().join(", ");
+                    format!("`webhook.scheme` `{}` is not known; known are {known}", webhook.scheme)
+                }
+                Some(signature) if signature.names_url() && webhook.url.is_none() => {
+                    format!(
+                        "`{}` signs the address that it was given: `webhook.url` must say it",
+                        webhook.scheme
+                    )
+                }
+                Some(_) => continue,
+            };
+            return Err(StartError::Webhook { tenant: tenant.id.clone(), connection: name.clone(), what });
+        }
+    }
+    Ok(())
 }
 
 /// A gateway's whole configuration, read and checked, with nothing bound or connected yet.
@@ -103,6 +139,7 @@ impl Setup {
     /// Everything that is wrong with connectors, topics or region.
     pub fn with_tenants(options: Options, tenants: Arc<TenantSet>) -> Result<Self, StartError> {
         let connectors = options.connectors.as_deref().map_or_else(connectors::embedded, connectors::load)?;
+        check_webhooks(&tenants, &connectors)?;
         let topics = options.topics.as_deref().map_or_else(Specs::embedded, Specs::load)?;
         Places::new(&options.region, &tenants, &topics)?;
         Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock) })

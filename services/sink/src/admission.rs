@@ -3,10 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat};
 use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
-use delivery::NewPosting;
+use delivery::{ErrorClass, NewPosting, Reason};
 use event::{EntityId, Envelope, PostingKey, RecordKey};
 use kafka::{AssignmentId, Fetched, Label};
+use mapping::Refusal;
+use serde_json::{Value, json};
 use target::Posting;
 
 use crate::{
@@ -16,6 +19,9 @@ use crate::{
 
 /// The same within a process is enough: locks are held in memory.
 static LOCKS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
+
+/// What cannot be written for the target.
+const UNFIT: &str = "SNK-0014";
 
 /// What all postings of one record share.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(crate) struct Source {
 pub(crate) struct Job {
     pub(crate) new: NewPosting,
     pub(crate) posting: Arc<Posting>,
+    /// Why nothing of it can be sent: it is answered with this, as the target would refuse it.
+    pub(crate) refused: Option<Reason>,
     pub(crate) way: Arc<Way>,
     pub(crate) source: Arc<Source>,
 }
@@ -79,10 +87,7 @@ fn decode(
     if ways.is_empty() {
         return Ok(Vec::new());
     }
-    let body = serde_json::to_vec(&data).map(Bytes::from).map_err(|error| Poison {
-        code: "SNK-0014",
-        message: format!("the event cannot be written as JSON: {error}"),
-    })?;
+    let body = bytes(&data).map_err(|message| Poison { code: UNFIT, message })?;
     let entity = EntityId::of_record_key(&record.key);
     let source = Arc::new(Source {
         assignment: record.id,
@@ -91,22 +96,16 @@ fn decode(
         key: record.key.clone(),
         value: value.clone(),
     });
-    ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect()
+    Ok(ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect())
 }
 
-fn job(
-    way: &Arc<Way>,
-    source: &Arc<Source>,
-    entity: EntityId,
-    data: &serde_json::Value,
-    body: &Bytes,
-) -> Result<Job, Poison> {
+fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, body: &Bytes) -> Job {
     let envelope = &source.envelope;
     let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
-    let posting = way
-        .endpoint
-        .posting(key, &envelope.entity, envelope.source_version, body.clone())
-        .map_err(|message| Poison { code: "SNK-0014", message })?;
+    let (posting, refused) = match posting(way, envelope, key, (data, body)) {
+        Ok(posting) => (posting, None),
+        Err(reason) => (Posting::nothing(key, &envelope.entity, envelope.source_version), Some(reason)),
+    };
     let new = NewPosting {
         key,
         entity,
@@ -121,15 +120,68 @@ fn job(
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         accepted_at: envelope.received_at / 1_000,
     };
-    Ok(Job { new, posting: Arc::new(posting), way: Arc::clone(way), source: Arc::clone(source) })
+    Job { new, posting: Arc::new(posting), refused, way: Arc::clone(way), source: Arc::clone(source) }
+}
+
+/// What is sent on a way, or why nothing can be.
+fn posting(
+    way: &Way,
+    envelope: &Envelope,
+    key: PostingKey,
+    (data, body): (&Value, &Bytes),
+) -> Result<Posting, Reason> {
+    let body = match &way.mapping {
+        None => body.clone(),
+        Some(mapping) => {
+            let payload = mapping.apply(data, &seen(envelope)).map_err(|refusal| reason(&refusal))?;
+            bytes(&payload).map_err(|message| unfit(&message))?
+        }
+    };
+    way.endpoint
+        .posting(key, &envelope.entity, envelope.source_version, body)
+        .map_err(|message| unfit(&message))
+}
+
+fn bytes(value: &Value) -> Result<Bytes, String> {
+    let written = serde_json::to_vec(value).map(Bytes::from);
+    written.map_err(|error| format!("it cannot be written as JSON: {error}"))
+}
+
+/// What a mapping sees of an event as `%event`.
+fn seen(envelope: &Envelope) -> Value {
+    let instant = DateTime::from_timestamp_micros(envelope.occurred_at).unwrap_or_default();
+    json!({
+        "id": envelope.event_id.to_string(),
+        "object": envelope.event_type.object().name(),
+        "type": envelope.event_type.to_string(),
+        "entity_id": envelope.entity,
+        "tenant": envelope.tenant.as_str(),
+        "source_version": envelope.source_version,
+        "occurred_at": instant.to_rfc3339_opts(SecondsFormat::Micros, true),
+    })
+}
+
+fn reason(refusal: &Refusal) -> Reason {
+    let field = refusal.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+    refuse(refusal.code, &format!("{field}{}", refusal.message))
+}
+
+fn unfit(message: &str) -> Reason {
+    refuse(UNFIT, message)
+}
+
+fn refuse(code: &str, message: &str) -> Reason {
+    const LONGEST: usize = 500;
+    let message: String = message.chars().take(LONGEST).collect();
+    Reason { code: Arc::from(code), class: ErrorClass::Validation, status: None, message: message.into() }
 }
 
 /// What the target locks, hashed: the text or number that the path `a.b.c` leads to. Without one there is nothing to lock.
-fn lock(data: &serde_json::Value, path: &str) -> Option<u64> {
+fn lock(data: &Value, path: &str) -> Option<u64> {
     let found = path.split('.').try_fold(data, |value, field| value.get(field))?;
     match found {
-        serde_json::Value::String(text) => Some(LOCKS.hash_one(text)),
-        serde_json::Value::Number(number) => Some(LOCKS.hash_one(number.to_string())),
+        Value::String(text) => Some(LOCKS.hash_one(text)),
+        Value::Number(number) => Some(LOCKS.hash_one(number.to_string())),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, path::Path};
 
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
-use target::{Endpoint, EndpointError};
+use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
 use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Tenant, TenantSet};
 
 use crate::{
@@ -104,6 +104,9 @@ fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut 
             ));
         }
     };
+    if let Some(misfits) = misfits(route, &connector) {
+        return examined.problems.extend(misfits);
+    }
     if let Some(name) = route.object.as_deref().filter(|name| name.parse::<ObjectKind>().is_err()) {
         let hint = format!("the objects are {}", ObjectKind::ALL.map(ObjectKind::name).join(", "));
         let message = format!("there is no object `{name}`");
@@ -111,13 +114,28 @@ fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut 
     }
     let mut found: Vec<Guarantee> = Vec::new();
     for event_type in &route.on {
-        match plan::endpoint(route, *event_type, &connector) {
+        match plan::endpoint(route, *event_type, &connector, None) {
             Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
             Err(error) => examined.problems.push(impossible(route, &error)),
+        }
+        if let Err(error) = connectors.mapping(route, *event_type) {
+            examined.problems.extend(unmapped(route, error));
         }
     }
     examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
     examined.guarantees.append(&mut found);
+}
+
+/// What the route's connection lacks, or has too much, for its connector.
+fn misfits(route: &Route, connector: &Connector) -> Option<Vec<Problem>> {
+    let connection = &*route.connection;
+    let found = connector.misfits(&connection.values, &plan::secrets(connection));
+    let problem = |misfit: &Misfit| {
+        let at = connection.given_at.get(misfit.name()).copied().unwrap_or(connection.connector_at);
+        let hint = format!("`connection` of connector `{}` says what it needs", connection.connector);
+        of_connection(misfit.code(), &route.tenant, connection, at, misfit.to_string(), &hint)
+    };
+    (!found.is_empty()).then(|| found.iter().map(problem).collect())
 }
 
 /// Objects of which the same can be said go together.
@@ -171,6 +189,24 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
     Some(of_route(TOO_WEAK, route, route.places.require, message, hint))
 }
 
+/// What is wrong with the programs of a route, each in its own file.
+fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
+    let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
+    match error {
+        PlanError::Mapping { problems, .. } => problems
+            .into_iter()
+            .map(|found| Problem {
+                code: found.code,
+                file: found.program,
+                at: Position { line: found.line as u64, column: found.column as u64 },
+                message: found.message,
+                suggestion: Some(hint.clone()),
+            })
+            .collect(),
+        error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],
+    }
+}
+
 fn impossible(route: &Route, error: &PlanError) -> Problem {
     let connection = &*route.connection;
     if let PlanError::Route { source: EndpointError::Connection { .. }, .. } = error {
@@ -183,6 +219,14 @@ fn impossible(route: &Route, error: &PlanError) -> Problem {
             chain(error),
             hint,
         );
+    }
+    if let PlanError::Route {
+        source: EndpointError::Definition(source @ DefinitionError::Auth { .. }), ..
+    } = error
+    {
+        let hint = "docs/connector-auth.md shows every way of signing in";
+        let at = connection.connector_at;
+        return of_connection(source.code(), &route.tenant, connection, at, source.to_string(), hint);
     }
     let hint = format!(
         "name another `object`, another connection, or a class that connector `{}` can do",

@@ -9,14 +9,16 @@ use std::{
 use ahash::{AHashMap, AHashSet};
 use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, OnUnknown, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
-use secrecy::ExposeSecret as _;
+use mapping::{
+    Diagnostic, Mapping,
+    connectors::ConnectorErrors,
+    payload::{Parts, Rule, Source},
+};
 use target::{
-    Account, ClassChoice, Client, Connector, DefinitionError, Egress, EgressRefused, Endpoint, EndpointError,
+    Access, Account, Authenticator, ClassChoice, Client, Connector, DefinitionError, Egress, EgressRefused,
+    Endpoint, EndpointError, Secrets, TokenStore,
 };
 use tenancy::{Connection, CostBucket, Limits, PerTime, Posts, Route, TargetClass, Tenant, TenantSet};
-
-/// What a connection gives its connector.
-static NO_VALUES: BTreeMap<String, String> = BTreeMap::new();
 
 /// Why the configuration cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,19 @@ pub enum PlanError {
         #[source]
         source: EndpointError,
     },
+    /// A connector's mappings cannot be used.
+    #[error(transparent)]
+    Mappings(#[from] ConnectorErrors),
+    /// What a route sends cannot be made of its events.
+    #[error("tenant `{tenant}`, route `{route}`: {}", told(problems))]
+    Mapping {
+        /// Whose.
+        tenant: TenantId,
+        /// The route.
+        route: String,
+        /// Why not.
+        problems: Vec<Diagnostic>,
+    },
     /// A route leads to a connection that is no target.
     #[error(
         "tenant `{tenant}`, route `{route}`: connection `{connection}` has no base_url, so nothing can be sent to it"
@@ -55,6 +70,17 @@ pub enum PlanError {
         route: String,
         /// The connection.
         connection: String,
+    },
+    /// A connection does not give what signing in needs.
+    #[error("tenant `{tenant}`, connection `{connection}`: nobody can sign in on it")]
+    Access {
+        /// Whose.
+        tenant: TenantId,
+        /// The connection.
+        connection: String,
+        /// Why not.
+        #[source]
+        source: Box<EndpointError>,
     },
     /// A connection leads to where it may not.
     #[error("tenant `{tenant}`, connection `{connection}`: it leads to where it may not")]
@@ -79,6 +105,8 @@ pub(crate) struct Way {
     /// The field of the event's data that names what the target locks.
     pub(crate) serialize_on: Option<Arc<str>>,
     pub(crate) endpoint: Endpoint,
+    /// What makes of an event's data what is sent; without one it is sent as it is.
+    pub(crate) mapping: Option<Mapping>,
     /// Whether a newer version that waits takes the place of an older one.
     pub(crate) conflate: bool,
     egress: Egress,
@@ -116,6 +144,8 @@ pub(crate) struct Target {
     pub(crate) shards: usize,
     /// What goes to it.
     pub(crate) objects: Vec<ObjectKind>,
+    /// Signs in on it, for all of its routes.
+    auth: Option<Arc<Authenticator>>,
 }
 
 /// A route by its names.
@@ -129,8 +159,13 @@ pub(crate) struct PlannedRoute {
 }
 
 impl Plan {
-    /// Compiles the tenants of `region`. Connectors come from `dir`, or from the binary.
-    pub(crate) fn compile(set: &TenantSet, region: &str, dir: Option<&Path>) -> Result<Self, PlanError> {
+    /// Compiles the tenants of `region`. Connectors come from `dir`, or from the binary; refresh tokens are kept in `store`.
+    pub(crate) fn compile(
+        set: &TenantSet,
+        region: &str,
+        dir: Option<&Path>,
+        store: &Arc<dyn TokenStore>,
+    ) -> Result<Self, PlanError> {
         let mut plan = Self::default();
         let mut connectors = Connectors::new(dir);
         for tenant in set.iter().filter(|t| t.region == region) {
@@ -138,7 +173,7 @@ impl Plan {
             let mut ids = AHashMap::new();
             for route in &tenant.routes {
                 let connection = plan.connection(&mut ids, &route.connection, tenant);
-                plan.add(tenant, route, connection, &mut connectors)?;
+                plan.add(tenant, route, connection, (&mut connectors, store))?;
                 plan.routes.push(PlannedRoute {
                     id: route.id,
                     tenant: tenant.id.clone(),
@@ -233,9 +268,41 @@ impl Plan {
                 weight: tenant.weight,
                 shards: tenant.shards as usize,
                 objects: Vec::new(),
+                auth: None,
             });
             id
         })
+    }
+
+    /// One for a connection, whatever the number of its routes.
+    fn authenticator(
+        &mut self,
+        tenant: &Tenant,
+        id: ConnectionId,
+        connection: &Connection,
+        (connector, store): (&Connector, &Arc<dyn TokenStore>),
+    ) -> Result<Arc<Authenticator>, PlanError> {
+        let known = self.connections.get_mut(id.0 as usize).map(|target| &mut target.auth);
+        if let Some(Some(auth)) = known.as_deref() {
+            return Ok(Arc::clone(auth));
+        }
+        let access = Access {
+            of: (tenant.id.as_str(), &connection.name),
+            base_url: connection.base_url.as_deref(),
+            values: &connection.values,
+            secrets: &secrets(connection),
+            store: Some(store),
+        };
+        let made = Authenticator::new(connector, &access).map(Arc::new);
+        let made = made.map_err(|source| PlanError::Access {
+            tenant: tenant.id.clone(),
+            connection: connection.name.clone(),
+            source: Box::new(source),
+        })?;
+        if let Some(auth) = known {
+            *auth = Some(Arc::clone(&made));
+        }
+        Ok(made)
     }
 
     fn add(
@@ -243,7 +310,7 @@ impl Plan {
         tenant: &Tenant,
         route: &Route,
         connection: ConnectionId,
-        connectors: &mut Connectors<'_>,
+        (connectors, store): (&mut Connectors<'_>, &Arc<dyn TokenStore>),
     ) -> Result<(), PlanError> {
         let target = &route.connection;
         let egress = egress(target);
@@ -253,9 +320,11 @@ impl Plan {
             source,
         })?;
         let connector = connectors.get(&target.connector)?;
+        let auth = self.authenticator(tenant, connection, target, (&connector, store))?;
         let ways = self.ways.entry(tenant.id.clone()).or_default();
         for event_type in &route.on {
-            let endpoint = endpoint(route, *event_type, &connector)?;
+            let endpoint = endpoint(route, *event_type, &connector, Some(&auth))?;
+            let mapping = connectors.mapping(route, *event_type)?;
             if let Some(known) = self.connections.get_mut(connection.0 as usize)
                 && !known.objects.contains(&event_type.object())
             {
@@ -268,6 +337,7 @@ impl Plan {
                 connection_name: Arc::from(target.name.as_str()),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 endpoint,
+                mapping,
                 conflate: route.posts == Posts::State,
                 egress: egress.clone(),
                 client: OnceLock::new(),
@@ -277,11 +347,13 @@ impl Plan {
     }
 }
 
-/// The endpoint of a route for one of its event types.
+/// The endpoint of a route for one of its event types. Without `auth` it is only looked at: its requests show not whose they
+/// are.
 pub(crate) fn endpoint(
     route: &Route,
     event_type: EventType,
     connector: &Connector,
+    auth: Option<&Arc<Authenticator>>,
 ) -> Result<Endpoint, PlanError> {
     let target = &route.connection;
     if target.base_url.is_none() && connector.base_url.is_none() {
@@ -295,12 +367,18 @@ pub(crate) fn endpoint(
         base_url: target.base_url.as_deref(),
         class: target.class.map(class),
         on_unknown: on_unknown(route.on_unknown),
-        token: target.token.as_ref().map(|t| t.expose_secret()),
-        values: &NO_VALUES,
+        auth,
+        values: &target.values,
     };
     Endpoint::new(connector, route.object.as_deref().unwrap_or(event_type.object().name()), &account).map_err(
         |source| PlanError::Route { tenant: route.tenant.clone(), route: route.name.clone(), source },
     )
+}
+
+/// What a connection signs in with.
+pub(crate) fn secrets(connection: &Connection) -> Secrets {
+    let all = connection.secrets.iter();
+    all.fold(Secrets::default(), |secrets, (name, values)| secrets.with(name, values))
 }
 
 /// Where a connection may lead.
@@ -321,12 +399,14 @@ pub(crate) fn check_egress(egress: &Egress, connection: &Connection) -> Result<(
 pub(crate) struct Connectors<'a> {
     dir: Option<&'a Path>,
     known: BTreeMap<String, Arc<Connector>>,
+    /// What stands beside the definitions.
+    beside: Option<mapping::connectors::Connectors>,
 }
 
 impl<'a> Connectors<'a> {
     /// Definitions of the folder `dir`, or of the binary.
     pub(crate) fn new(dir: Option<&'a Path>) -> Self {
-        Self { dir, known: BTreeMap::new() }
+        Self { dir, known: BTreeMap::new(), beside: None }
     }
 
     pub(crate) fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
@@ -345,6 +425,53 @@ impl<'a> Connectors<'a> {
         self.known.insert(name.to_owned(), Arc::clone(&connector));
         Ok(connector)
     }
+
+    /// The mapping of a route for one of its event types; none if the event's data is sent as it is.
+    pub(crate) fn mapping(
+        &mut self,
+        route: &Route,
+        event_type: EventType,
+    ) -> Result<Option<Mapping>, PlanError> {
+        let beside = match &mut self.beside {
+            Some(known) => known,
+            unknown => unknown
+                .insert(self.dir.map_or_else(mapping::connectors::embedded, mapping::connectors::load)?),
+        };
+        let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
+        let base = beside.base(&route.connection.connector, object).cloned();
+        let parts = parts(route, base);
+        Mapping::compile(event_type.object(), &parts).map_err(|problems| PlanError::Mapping {
+            tenant: route.tenant.clone(),
+            route: route.name.clone(),
+            problems,
+        })
+    }
+}
+
+/// What a route's mapping is made of.
+fn parts(route: &Route, base: Option<Source>) -> Parts {
+    let file = || format!("{}/routes/{}.yaml", route.tenant, route.name);
+    let overlay = route.mapping.overlay.as_ref();
+    Parts {
+        base,
+        overlay: overlay.map(|overlay| Source { name: overlay.file.clone(), text: overlay.text.clone() }),
+        rules: route
+            .mapping
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                must: Source { name: file(), text: rule.must.clone() },
+                message: rule.message.clone(),
+                field: rule.field.clone(),
+            })
+            .collect(),
+        extensions: route.mapping.extensions.clone(),
+        fields: None,
+    }
+}
+
+fn told(problems: &[Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn budgets(limits: &Limits) -> Vec<Limit> {

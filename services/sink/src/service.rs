@@ -7,7 +7,7 @@ use delivery::{Core, CoreOptions, Intents};
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
 use ledger::{Ledger, LedgerError, LedgerOptions, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
-use target::{Client, ClientOptions};
+use target::{Client, ClientOptions, FileStore, TokenStore};
 use telemetry::{IntCounter, Metrics, MetricsError};
 use tenancy::{ConfigErrors, Environment, TenantSet};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -93,6 +93,11 @@ impl StartError {
             Self::Ledger(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::Plan(PlanError::Egress { .. }) => "CFG-0122",
+            Self::Plan(PlanError::Access { source, .. }) => source.code(),
+            Self::Plan(PlanError::Mappings(errors)) => errors.code(),
+            Self::Plan(PlanError::Mapping { problems, .. }) => {
+                problems.first().map_or("CFG-0213", |one| one.code)
+            }
             Self::Plan(_) => "CFG-0213",
             Self::Topic { .. } => "SNK-0033",
             Self::Lease { .. } => "SNK-0034",
@@ -121,7 +126,8 @@ impl Service {
     /// What is wrong with the configuration, see [`StartError`].
     pub async fn build(options: Options) -> Result<Self, StartError> {
         let set = TenantSet::load(&options.tenants, &Environment).map_err(StartError::Tenants)?;
-        let plan = Arc::new(Plan::compile(&set, &options.region, options.connectors.as_deref())?);
+        let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&options.credentials));
+        let plan = Arc::new(Plan::compile(&set, &options.region, options.connectors.as_deref(), &store)?);
         let lease = lease(&options)?;
         let registry = Metrics::new("sink")?;
         let metrics = SinkMetrics::new(&registry)?;

@@ -25,6 +25,7 @@ mod strike;
 mod summary;
 mod takeover;
 mod topic;
+mod tryton;
 mod verdict;
 mod world;
 
@@ -54,6 +55,8 @@ enum Command {
     Takeover(takeover::Options),
     /// Let one tenant's target be dead while it floods the gateway, and measure what another one notices
     Isolation(isolation::Options),
+    /// Kill sinks and lose answers while invoices are posted to Tryton, and count them in Tryton's own database
+    Tryton(tryton::Options),
     /// The `counterfoil` command, for the processes that this program starts
     #[command(hide = true)]
     Counterfoil {
@@ -89,6 +92,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Isolation(options) => {
             let isolated = Box::pin(isolation::run(options)).await?;
             Ok(if isolated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Tryton(options) => {
+            let clean = Box::pin(tryton::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Counterfoil { arguments } => {
             let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);

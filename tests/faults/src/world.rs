@@ -80,7 +80,8 @@ impl World {
         let topics = Topics::new(&cluster.bootstrap, &region)?;
         let outcomes = Outcomes::watch(&topics, &cluster.registry).await?;
         let books = Arc::new(Books::default());
-        let gateway = Gateway::start(&cluster, &region, &dir, &tenants, &http).await?;
+        let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets: secrets() };
+        let gateway = Gateway::start(&place, &http).await?;
         let door = Door {
             url: format!("http://{}", gateway.listen),
             http: http.clone(),
@@ -89,7 +90,7 @@ impl World {
             under_way: Arc::default(),
         };
         let group = format!("{region}-sink");
-        let sinks = sinks(&cluster, &region, &group, &dir, given.pace, &http)?;
+        let sinks = sinks(&place, &group, given.pace, "", &http)?;
         Ok(Self { cluster, erp, topics, outcomes, books, door, gateway, sinks, group, _scratch: scratch })
     }
 
@@ -107,7 +108,22 @@ impl World {
     }
 }
 
-fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>)> {
+/// Where an installation is.
+pub struct Place<'a> {
+    pub cluster: &'a Cluster,
+    pub region: &'a str,
+    /// Logs, ledgers, and in `tenants` the tenants.
+    pub dir: &'a Path,
+    /// What the services find in their environment.
+    pub secrets: Vec<(String, String)>,
+}
+
+fn secrets() -> Vec<(String, String)> {
+    Class::ALL.map(Class::secret).to_vec()
+}
+
+/// A folder to keep, or a temporary one.
+pub fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>)> {
     let Some(dir) = keep else {
         let scratch = Scratch::new()?;
         return Ok((scratch.path().to_owned(), Some(scratch)));
@@ -120,7 +136,7 @@ fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>)> {
 }
 
 /// Topics and schemas of the region.
-async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
+pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
     let mut apply = counterfoil(&["topics", "apply", "--yes", "--replication", "1"])?;
     apply.args(["--bootstrap", &cluster.bootstrap, "--region", region, "--tenants"]).arg(tenants);
     succeeds(apply).await?;
@@ -129,15 +145,15 @@ async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Res
     succeeds(register).await
 }
 
-/// Two sinks that always run, and one that comes and goes.
-fn sinks(
-    cluster: &Cluster,
-    region: &str,
+/// Two sinks that always run, and one that comes and goes; `more` are settings for all.
+pub fn sinks(
+    place: &Place<'_>,
     group: &str,
-    dir: &Path,
     pace: Pace,
+    more: &str,
     http: &reqwest::Client,
 ) -> anyhow::Result<Vec<Sink>> {
+    let Place { cluster, region, dir, secrets } = place;
     let (times, session) = match pace {
         Pace::Default => (String::new(), String::new()),
         Pace::Short => (
@@ -149,13 +165,14 @@ fn sinks(
         ),
     };
     let common = format!(
-        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
+        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}{more}\n[registry]\nurl = \"{}\"\n",
         dir.join("tenants").display(),
         cluster.registry_proxied
     );
-    let start: Start = Arc::new(|| {
+    let secrets = secrets.clone();
+    let start: Start = Arc::new(move || {
         let mut command = counterfoil(&["serve", "sink"])?;
-        command.envs(Class::ALL.map(Class::secret));
+        command.envs(secrets.iter().cloned());
         Ok(command)
     });
     let detour = cluster.detour.as_deref().unwrap_or(&cluster.bootstrap);
@@ -181,21 +198,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    async fn start(
-        cluster: &Cluster,
-        region: &str,
-        dir: &Path,
-        tenants: &Path,
-        http: &reqwest::Client,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(place: &Place<'_>, http: &reqwest::Client) -> anyhow::Result<Self> {
+        let Place { cluster, region, dir, secrets } = place;
         let (listen, admin) = (address()?, address()?);
         let arguments = ["--listen", &listen, "--admin-listen", &admin].map(str::to_owned);
         let cluster = ["--bootstrap", &cluster.bootstrap, "--registry", &cluster.registry].map(str::to_owned);
-        let (tenants, region) = (tenants.to_owned(), region.to_owned());
+        let (tenants, region, secrets) = (dir.join("tenants"), (*region).to_owned(), secrets.clone());
         let start: Start = Arc::new(move || {
             let mut command = counterfoil(&["serve", "gateway"])?;
             command.args(&arguments).args(&cluster).arg("--tenants").arg(&tenants);
-            command.env("COUNTERFOIL_REGION", &region).envs(Class::ALL.map(Class::secret));
+            command.env("COUNTERFOIL_REGION", &region).envs(secrets.iter().cloned());
             Ok(command)
         });
         let admin = Admin::new(admin, http.clone());
@@ -221,7 +233,8 @@ impl Gateway {
         self.spawn()
     }
 
-    fn alive(&self) -> anyhow::Result<()> {
+    /// Fails if it ended and nobody had told it to.
+    pub fn alive(&self) -> anyhow::Result<()> {
         match &self.process {
             Some(process) if process.status()?.is_some() => {
                 bail!("the gateway ended by itself:\n{}", process.tail())

@@ -1,5 +1,7 @@
 //! What answers mean that are not simply ok.
 
+use std::collections::BTreeMap;
+
 use delivery::ErrorClass;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -58,6 +60,9 @@ pub struct When {
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<String>")]
     pub message: Vec<String>,
+    /// What headers of the answer say: name → value, letter case aside; all of them.
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
     /// What became of the exchange itself. Only `class` counts then: bytes that left us may have been applied, whatever a rule says.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<Transport>")]

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod auth;
+mod changes;
 mod errors;
 mod object;
 mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{errors::*, object::*, request::*};
+pub use self::{auth::*, changes::*, errors::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +35,23 @@ pub enum DefinitionError {
         /// Which value, and what would fit.
         what: String,
     },
+    /// Its way of signing in does not fit.
+    #[error("connector `{name}`: `auth`: {what}")]
+    Auth {
+        /// The connector.
+        name: String,
+        /// What does not fit.
+        what: String,
+    },
 }
 
 impl DefinitionError {
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
-        "CFG-0211"
+        match self {
+            Self::Yaml { .. } | Self::Value { .. } => "CFG-0211",
+            Self::Auth { .. } => "CFG-0214",
+        }
     }
 }
 
@@ -53,7 +66,7 @@ pub struct Connector {
     /// Whether it was ever run against the system itself.
     #[serde(default)]
     pub evidence: Evidence,
-    /// What a connection to it has to say besides its secrets: `{{conn.<name>}}` stands for it.
+    /// What a connection to it has to say, its secrets among it: `{{conn.<name>}}` stands for it.
     #[serde(default)]
     pub connection: BTreeMap<String, Field>,
     /// Where the system answers, unless a connection says so itself.
@@ -66,6 +79,8 @@ pub struct Connector {
     /// How a request proves whose it is.
     #[serde(default)]
     pub auth: Auth,
+    /// A token against forged requests.
+    pub csrf: Option<CsrfCookie>,
     /// The idempotency key.
     pub key: Option<Key>,
     /// The header that carries the event id, for whoever looks into the target's log.
@@ -93,6 +108,9 @@ pub enum Evidence {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
+    /// What kind of value it is.
+    #[serde(default, rename = "type")]
+    pub kind: FieldKind,
     /// What it is, for whoever writes the connection.
     #[serde(default)]
     pub help: String,
@@ -100,21 +118,19 @@ pub struct Field {
     pub default: Option<String>,
 }
 
-/// How a request proves whose it is.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
-    /// Not at all.
+/// What kind of value a connection gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// A text, under `values`.
     #[default]
-    None,
-    /// By a fixed secret of the connection.
-    StaticToken {
-        /// The header that carries it.
-        header: String,
-        /// What stands before it.
-        #[serde(default)]
-        prefix: String,
-    },
+    String,
+    /// An `http` or `https` address, under `values`.
+    Url,
+    /// A whole number, under `values`.
+    Integer,
+    /// A secret, by reference, under `secrets`. Only `auth` can name it.
+    Secret,
 }
 
 /// The idempotency key of a system that honours one.
@@ -153,7 +169,15 @@ pub struct HeaderName {
 }
 
 /// The definitions that are part of the program.
-const EMBEDDED: &[(&str, &str)] = &[("sandbox", include_str!("../../../../connectors/sandbox.yaml"))];
+const EMBEDDED: &[(&str, &str)] = &[
+    ("hubspot", include_str!("../../../../connectors/hubspot.yaml")),
+    ("quickbooks", include_str!("../../../../connectors/quickbooks.yaml")),
+    ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
+    ("shopify", include_str!("../../../../connectors/shopify.yaml")),
+    ("stripe", include_str!("../../../../connectors/stripe.yaml")),
+    ("tryton", include_str!("../../../../connectors/tryton.yaml")),
+    ("xero", include_str!("../../../../connectors/xero.yaml")),
+];
 
 impl Connector {
     /// A definition that is part of the program.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    changes::Changes,
     request::Request,
     value::{DurationText, OneOrMany, duration_ms, one_or_many},
 };
@@ -22,6 +23,8 @@ pub struct Object {
     pub reference: Reference,
     /// How it is found by our reference.
     pub lookup: Option<Lookup>,
+    /// How it is asked for what has changed in it, where it is a source.
+    pub changes: Option<Changes>,
     /// What a route does with it that names no operation.
     pub operation: Operation,
     /// What else can be done with it: `object: invoice.void` of a route names one.
@@ -37,6 +40,7 @@ struct ObjectFile {
     #[serde(default)]
     reference: Reference,
     lookup: Option<Lookup>,
+    changes: Option<Changes>,
     create: Option<Write>,
     upsert: Option<Write>,
     keyed: Option<Write>,
@@ -55,6 +59,7 @@ impl From<ObjectFile> for Object {
             path,
             reference,
             lookup,
+            changes,
             create,
             upsert,
             keyed,
@@ -64,7 +69,7 @@ impl From<ObjectFile> for Object {
             operations,
         } = file;
         let operation = Operation { create, upsert, keyed, update, lookup_first, then };
-        Self { path, reference, lookup, operation, operations }
+        Self { path, reference, lookup, changes, operation, operations }
     }
 }
 
@@ -164,9 +169,11 @@ pub struct Lookup {
     pub absent: Option<u16>,
     /// The status that says that there are several.
     pub several: Option<u16>,
-    /// Where the list of what was found stands: none means absent, more than one several. `id`, `version` and `document` are paths
-    /// into its only item.
+    /// Where the list of what was found stands: none, or null, means absent, more than one several. `id`, `version` and
+    /// `document` are paths into its only item. An object there is that item.
     pub items: Option<String>,
+    /// What stands in the answer to a search that found nothing, if `items` does not.
+    pub empty: Option<String>,
     /// Where the document's own id stands.
     pub id: String,
     /// Where its version stands: a path, or `header.ETag`.

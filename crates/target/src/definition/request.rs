@@ -42,7 +42,7 @@ pub enum Query {
         /// As it is.
         json: Value,
     },
-    /// JSON in URL-safe base64 without padding.
+    /// JSON in URL-safe base64, with padding.
     Base64url {
         /// Before it is encoded.
         base64url: Value,

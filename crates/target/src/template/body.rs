@@ -29,7 +29,12 @@ pub(crate) enum Json {
     Text(Text),
     Array(Vec<Json>),
     Object(Vec<(String, Json)>),
+    /// Objects in one; of a field that several have, the last counts, unless both are objects.
+    Merge(Vec<Json>),
 }
+
+/// The field that makes an object of a body the sum of several.
+const MERGE: &str = "$merge";
 
 impl Body {
     pub(crate) fn compile(
@@ -85,6 +90,7 @@ impl Json {
             Value::Array(items) => {
                 Self::Array(items.iter().map(|item| Self::compile(item, known)).collect::<Result<_, _>>()?)
             }
+            Value::Object(fields) if fields.contains_key(MERGE) => Self::merge(fields, known)?,
             Value::Object(fields) => Self::Object(
                 fields
                     .iter()
@@ -95,6 +101,15 @@ impl Json {
         })
     }
 
+    fn merge(fields: &Map<String, Value>, known: &BTreeMap<String, String>) -> Result<Self, String> {
+        match fields.get(MERGE).and_then(Value::as_array) {
+            Some(parts) if fields.len() == 1 && !parts.is_empty() => Ok(Self::Merge(
+                parts.iter().map(|part| Self::compile(part, known)).collect::<Result<_, _>>()?,
+            )),
+            _ => Err(format!("`{MERGE}` stands alone, with a list of objects")),
+        }
+    }
+
     fn is_payload(&self) -> bool {
         matches!(self, Self::Text(text) if text.alone() == Some(&Name::Payload(JsonPath::root())))
     }
@@ -103,7 +118,7 @@ impl Json {
         match self {
             Self::Constant(_) => false,
             Self::Text(text) => text.has(which),
-            Self::Array(items) => items.iter().any(|item| item.has(which)),
+            Self::Array(items) | Self::Merge(items) => items.iter().any(|item| item.has(which)),
             Self::Object(fields) => fields.iter().any(|(_, value)| value.has(which)),
         }
     }
@@ -118,12 +133,33 @@ impl Json {
                 .map(|(name, value)| Ok((name.clone(), value.render(scope)?)))
                 .collect::<Result<Map<_, _>, _>>()?
                 .into(),
+            Self::Merge(parts) => {
+                let parts = parts.iter().map(|part| part.render(scope)).collect::<Result<Vec<_>, _>>()?;
+                parts.into_iter().reduce(merged).unwrap_or_default()
+            }
         })
     }
 }
 
+/// Two objects in one. What is no object is replaced.
+fn merged(first: Value, second: Value) -> Value {
+    match (first, second) {
+        (Value::Object(mut first), Value::Object(second)) => {
+            for (name, value) in second {
+                let value = match first.remove(&name) {
+                    Some(before) => merged(before, value),
+                    None => value,
+                };
+                first.insert(name, value);
+            }
+            first.into()
+        }
+        (_, second) => second,
+    }
+}
+
 /// A form with brackets for what is nested. What is null is left out.
-fn form(value: &Value) -> String {
+pub(crate) fn form(value: &Value) -> String {
     fn put(name: &str, value: &Value, pairs: &mut Vec<String>) {
         match value {
             Value::Null => {}
@@ -145,9 +181,23 @@ fn form(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn merged_objects_keep_what_only_one_has_and_the_last_word_counts() {
+        let one = json!({"name": "A", "metadata": {"a": 1, "b": 1}, "items": [1]});
+        let two = json!({"metadata": {"b": 2}, "items": [2], "id": "x"});
+        let both = json!({"name": "A", "metadata": {"a": 1, "b": 2}, "items": [2], "id": "x"});
+        assert_eq!(merged(one, two), both);
+        let none = BTreeMap::new();
+        for wrong in [json!({"$merge": {}}), json!({"$merge": []}), json!({"$merge": [{}], "x": 1})] {
+            assert!(Json::compile(&wrong, &none).unwrap_err().contains("stands alone"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_form_has_brackets_for_what_is_nested() {

@@ -2,7 +2,7 @@
 
 use base64::{
     Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -22,10 +22,12 @@ pub(crate) enum Filter {
     Json,
     Base64,
     Base64Url,
+    /// A text that is a number, as a number where it stands alone in a JSON text.
+    Number,
 }
 
 impl Filter {
-    pub(super) fn parse(name: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         Ok(match name {
             "percent" => Self::Percent,
             "raw" => Self::Raw,
@@ -33,22 +35,23 @@ impl Filter {
             "json" => Self::Json,
             "base64" => Self::Base64,
             "base64url" => Self::Base64Url,
+            "number" => Self::Number,
             _ => {
                 return Err(format!(
-                    "there is no filter `{name}`; there are percent, raw, quoted, json, base64, base64url"
+                    "there is no filter `{name}`; there are percent, raw, quoted, json, base64, base64url, number"
                 ));
             }
         })
     }
 
-    pub(super) fn apply(self, text: String) -> String {
+    pub(crate) fn apply(self, text: String) -> String {
         match self {
             Self::Percent => utf8_percent_encode(&text, RESERVED).to_string(),
-            Self::Raw => text,
+            Self::Raw | Self::Number => text,
             Self::Quoted => format!("'{}'", text.replace('\'', "''")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Base64 => BASE64_STANDARD.encode(text),
-            Self::Base64Url => BASE64_URL_SAFE_NO_PAD.encode(text),
+            Self::Base64Url => BASE64_URL_SAFE.encode(text),
         }
     }
 }

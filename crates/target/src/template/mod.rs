@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::filter::Filter;
 pub(crate) use self::{
-    body::{Body, Json},
-    filter::RESERVED,
+    body::{Body, Json, form},
+    filter::{Filter, RESERVED},
     text::Text,
 };
 use crate::{path::JsonPath, posting::Posting};
@@ -38,6 +37,7 @@ pub(crate) enum Name {
 }
 
 /// What placeholders are filled with.
+#[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     pub(crate) posting: &'a Posting,
     /// The payload as JSON, with its references resolved. Null where a request does not need it.

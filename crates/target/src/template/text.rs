@@ -59,10 +59,12 @@ impl Text {
             self.literal(&value);
             return Ok(());
         }
-        if in_url && !filters.iter().any(|f| matches!(f, Filter::Raw | Filter::Percent)) {
+        let name = Name::parse(name).map_err(|what| with_known(what, name, known))?;
+        // An address that the system gave when we signed in begins with its scheme.
+        let begins = self.parts.is_empty() && matches!(name, Name::Captured(_));
+        if in_url && !begins && !filters.iter().any(|f| matches!(f, Filter::Raw | Filter::Percent)) {
             filters.push(Filter::Percent);
         }
-        let name = Name::parse(name).map_err(|what| with_known(what, name, known))?;
         self.parts.push(Part::Value { name, filters });
         Ok(())
     }
@@ -81,6 +83,11 @@ impl Text {
             [Part::Value { name, filters }] if filters.is_empty() => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it is one placeholder that stands for a number.
+    fn is_number(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Value { filters, .. }] if filters.last() == Some(&Filter::Number))
     }
 
     /// The whole text, if it has no placeholder.
@@ -129,6 +136,11 @@ impl Text {
     pub(super) fn value(&self, scope: &Scope<'_>) -> Result<Value, Missing> {
         match self.alone() {
             Some(name) => name.value(scope),
+            None if self.is_number() => {
+                let text = self.render(scope)?;
+                let number = serde_json::from_str::<serde_json::Number>(&text);
+                Ok(number.map_or_else(|_| Value::from(text), Value::from))
+            }
             None => self.render(scope).map(Value::from),
         }
     }

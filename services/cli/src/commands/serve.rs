@@ -18,6 +18,8 @@ enum Service {
     Gateway(gateway::Arguments),
     /// Reads events from Kafka and posts each of them to its targets once in effect
     Sink(sink::Arguments),
+    /// Asks systems that call nobody what has changed in them, and brings it to the gateway
+    Source(source::Arguments),
     /// A small ERP in memory, with faults on demand and an exact count of every change, for demo and evaluation
     Sandbox(sandbox_service::Arguments),
 }
@@ -30,6 +32,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     match args.service {
         Service::Gateway(arguments) => Box::pin(arguments.run()).await,
         Service::Sink(arguments) => Box::pin(arguments.run()).await,
+        Service::Source(arguments) => Box::pin(arguments.run()).await,
         Service::Sandbox(arguments) => Box::pin(arguments.run()).await,
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn accept(
     let now = doors.intake.clock.now_micros() / 1_000_000;
     let Some(door) = find(&doors, &tenant, &connection) else {
         // The same work as for a webhook that exists, so that time does not tell which do.
-        decoy(&headers, &bytes, now);
+        decoy(&bytes);
         return Err(Problem::new(codes::NO_WEBHOOK, "no such tenant, connection, or webhook"));
     };
     let result = take(&doors, &door, &headers, &bytes, now).await;
@@ -70,8 +70,12 @@ async fn take(
     body: &[u8],
     now: i64,
 ) -> Result<Response, Problem> {
-    let Webhook { scheme, secrets, source, .. } = door.webhook;
-    webhook::verify(*scheme, secrets, headers, body, now).map_err(refused)?;
+    let Webhook { scheme, secrets, source, url, .. } = door.webhook;
+    let signature = doors.connectors.signature(scheme).ok_or_else(|| {
+        Problem::new(codes::NO_WEBHOOK, format!("how `{scheme}` signs its webhooks is not known"))
+    })?;
+    let sent = webhook::Sent { headers, body, method: "POST", url: url.as_deref().unwrap_or_default() };
+    webhook::verify(signature, secrets, &sent, now).map_err(refused)?;
     let events = events_of(doors, door, headers, body)?;
     if events.is_empty() {
         return Ok((StatusCode::OK, Json(json!({ "ignored": true }))).into_response());

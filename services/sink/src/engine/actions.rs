@@ -102,6 +102,11 @@ impl Engine {
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let standing = active.standing.clone();
+        if let Some(reason) = active.job.refused.clone() {
+            // Nothing of it can be sent: what it is answered is known, and it ends as if the target had said so.
+            self.outbound.send(Message::Answered(ticket, Answer::Refused(reason))).ok();
+            return;
+        }
         let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {
             let answer = match time_left(deadline) {
@@ -118,6 +123,10 @@ impl Engine {
         let Some(deadline) = self.deadline(ticket) else { return };
         let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
+        if active.job.refused.is_some() {
+            self.outbound.send(Message::ReadBack(ticket, ReadBack::Absent, None)).ok();
+            return;
+        }
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, dead_code)]
 
+pub mod lossy;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -141,6 +143,7 @@ impl World {
         options.kafka = self.broker.settings();
         options.kafka.consumer.extend(kafka::embedded::consumer_properties());
         options.registry.url = self.registry.url();
+        options.credentials = self.dir.path().join("credentials");
         options.ledger.dir = self.ledger_dir();
         options.ledger.reserve_bytes = 0;
         options
@@ -173,12 +176,34 @@ impl World {
     }
 
     pub fn payment_of(&self, tenant: &TenantId, id: &str, version: i64) -> (Envelope, Vec<u8>, Vec<u8>) {
-        let example: Value =
-            serde_json::from_str(include_str!("../../../../schemas/examples/payment.json")).unwrap();
+        let event_type = if version == 1 { "payment.received" } else { "payment.updated" };
+        let example = include_str!("../../../../schemas/examples/payment.json");
+        self.event(tenant, event_type, example, (id, version), |_| {})
+    }
+
+    /// Publishes a customer as the gateway would.
+    pub async fn customer(&self, id: &str, version: i64, change: impl FnOnce(&mut Value)) -> EventId {
+        let event_type = if version == 1 { "customer.created" } else { "customer.updated" };
+        let example = include_str!("../../../../schemas/examples/customer.json");
+        let (envelope, key, value) = self.event(&tenant(), event_type, example, (id, version), change);
+        self.publish(ObjectKind::Customer, &key, &value).await;
+        envelope.event_id
+    }
+
+    fn event(
+        &self,
+        tenant: &TenantId,
+        event_type: &str,
+        example: &str,
+        (id, version): (&str, i64),
+        change: impl FnOnce(&mut Value),
+    ) -> (Envelope, Vec<u8>, Vec<u8>) {
+        let example: Value = serde_json::from_str(example).unwrap();
         let mut data = example["data"].clone();
         data["id"] = json!(id);
-        let event_type: EventType =
-            if version == 1 { "payment.received" } else { "payment.updated" }.parse().unwrap();
+        change(&mut data);
+        let event_type: EventType = event_type.parse().unwrap();
+        let object = event_type.object();
         let envelope = Envelope {
             event_id: EventId::derive(tenant, "test", event_type, id, version),
             tenant: tenant.clone(),
@@ -195,9 +220,9 @@ impl World {
             schema_version: 1,
             extensions: BTreeMap::new(),
         };
-        let key = RecordKey::new(tenant.clone(), ObjectKind::Payment, id).unwrap().to_bytes();
-        let contract = Contracts::embedded().object(ObjectKind::Payment);
-        let value = contract.encode(self.schema_ids[&ObjectKind::Payment], &envelope, &data).unwrap();
+        let key = RecordKey::new(tenant.clone(), object, id).unwrap().to_bytes();
+        let contract = Contracts::embedded().object(object);
+        let value = contract.encode(self.schema_ids[&object], &envelope, &data).unwrap();
         (envelope, key, value)
     }
 

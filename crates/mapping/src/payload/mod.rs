@@ -1,0 +1,279 @@
+//! From an event to what a target is sent: the connector's base mapping, the tenant's overlay, its rules.
+
+mod case;
+mod kinds;
+mod step;
+
+use std::{cell::RefCell, ops::ControlFlow, sync::LazyLock};
+
+use contract::{Contracts, DataType};
+use event::ObjectKind;
+use serde_json::Value as Json;
+use vrl::{
+    compiler::{
+        TargetValue, TimeZone,
+        runtime::{Runtime, Terminate},
+    },
+    value::{Kind, Secrets, Value},
+};
+
+pub use self::case::{Case, Refused, event};
+use self::step::Step;
+use crate::{Diagnostic, program::fits};
+
+/// The most steps (expressions) of one program's run.
+const MAX_STEPS: u32 = 1_000_000;
+/// The most bytes of a payload, about those of its JSON.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The time zone of dates without one; the machine's must not matter.
+static UTC: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::parse("UTC").unwrap_or_default());
+
+thread_local! {
+    /// Kept from run to run for its buffers; cleared after each.
+    static RUNTIME: RefCell<Runtime> = RefCell::default();
+}
+
+/// A text with the name that messages give it, such as the path of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+/// Something that must hold of each payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A VRL expression that is true or false; `.` is the payload, `%data` the event's data.
+    pub must: Source,
+    /// What whoever gets the dead letter is told.
+    pub message: String,
+    /// The field that it is about.
+    pub field: Option<String>,
+}
+
+/// What a mapping is made of. Each part is optional; without all of them the event's data is sent as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The connector's program for the object.
+    pub base: Option<Source>,
+    /// The tenant's, for its route; `.` is what the base has made.
+    pub overlay: Option<Source>,
+    /// The tenant's rules.
+    pub rules: Vec<Rule>,
+    /// Names that the tenant's events have under `extensions`, and whether they must be there. Absent: any.
+    pub extensions: Option<Vec<(String, bool)>>,
+    /// The fields that the connector's object has. Absent: nobody knows.
+    pub fields: Option<Vec<Field>>,
+}
+
+/// A field of a connector's object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub field_type: FieldType,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+/// What can stand in a field of a connector's object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// Any number, or a text that is one.
+    Decimal,
+    /// True or false.
+    Boolean,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+    /// Anything.
+    Any,
+}
+
+/// Why an event does not become a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable code; docs/errors has a page for each.
+    pub code: &'static str,
+    /// The field that it is about, if that is known.
+    pub field: Option<String>,
+    /// Why, in the words of the program or rule.
+    pub message: String,
+}
+
+/// A compiled mapping. Run by any number of threads.
+#[derive(Debug)]
+pub struct Mapping {
+    steps: Vec<Step>,
+    rules: Vec<(Step, Rule)>,
+    required: Vec<String>,
+}
+
+impl Mapping {
+    /// Compiles the parts for events of `object`. None where there is nothing to do.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn compile(object: ObjectKind, parts: &Parts) -> Result<Option<Self>, Vec<Diagnostic>> {
+        Self::compile_for(&Contracts::embedded().object(object).data_type(), parts)
+    }
+
+    /// The same for data of any type: what a change of a schema would break.
+    ///
+    /// # Errors
+    /// As [`Mapping::compile`].
+    pub fn compile_for(data: &DataType, parts: &Parts) -> Result<Option<Self>, Vec<Diagnostic>> {
+        let mut data = kinds::of(data);
+        if let Some(names) = &parts.extensions {
+            data = kinds::with_extensions(&data, names);
+        }
+        let (mut steps, mut kind) = (Vec::new(), data.clone());
+        if let Some(base) = &parts.base {
+            let step = Step::compile(&base.name, &base.text, &kind, &kinds::metadata(None))?;
+            kind = step.makes.clone();
+            steps.push(step);
+        }
+        let metadata = kinds::metadata(Some(&data));
+        if let Some(overlay) = &parts.overlay {
+            let step = Step::compile(&overlay.name, &overlay.text, &kind, &metadata)?;
+            kind = step.makes.clone();
+            steps.push(step);
+        }
+        let mut problems = Vec::new();
+        if let (Some(fields), Some(last)) = (&parts.fields, steps.last()) {
+            problems.extend(misfits(&last.name, &kind, fields));
+        }
+        let mut rules = Vec::new();
+        for rule in &parts.rules {
+            match Step::compile(&rule.must.name, &rule.must.text, &kind, &metadata) {
+                Ok(step) if step.value.is_boolean() => rules.push((step, rule.clone())),
+                Ok(_) => {
+                    let message = format!("`{}` is neither true nor false", rule.must.text.trim());
+                    problems.push(Diagnostic::whole(&rule.must.name, Diagnostic::NO_RULE, message));
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let required = parts.extensions.iter().flatten().filter(|(_, required)| *required);
+        let made = Self { steps, rules, required: required.map(|(name, _)| name.clone()).collect() };
+        Ok(if made.is_empty() { None } else { Some(made) })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.rules.is_empty() && self.required.is_empty()
+    }
+
+    /// What the target is sent for an event with `data`; `event` is what a program sees as `%event`.
+    ///
+    /// # Errors
+    /// A program, a rule or a limit refuses it.
+    pub fn apply(&self, data: &Json, event: &Json) -> Result<Json, Refusal> {
+        for name in &self.required {
+            if data["extensions"][name].as_str().is_none_or(str::is_empty) {
+                let message = format!("the event has no `{name}` among its extensions");
+                return Err(Refusal { code: RULE, field: Some(format!("extensions.{name}")), message });
+            }
+        }
+        let data: Value = data.clone().into();
+        let metadata =
+            Value::Object([("event".into(), event.clone().into()), ("data".into(), data.clone())].into());
+        let mut target = TargetValue { value: data, metadata, secrets: Secrets::new() };
+        for step in &self.steps {
+            run(step, &mut target)?;
+        }
+        let mut budget = MAX_BYTES;
+        if !fits(&target.value, &mut budget) {
+            return Err(limit("the payload has more than 4 MiB".to_owned()));
+        }
+        for (step, rule) in &self.rules {
+            let before = target.value.clone();
+            if run(step, &mut target)? != Value::Boolean(true) {
+                return Err(Refusal { code: RULE, field: rule.field.clone(), message: rule.message.clone() });
+            }
+            target.value = before; // a rule changes nothing
+        }
+        target.value.try_into().map_err(|_| limit("the payload has text that is not UTF-8".to_owned()))
+    }
+}
+
+const REFUSED: &str = "SNK-0060";
+const RULE: &str = "SNK-0061";
+const LIMIT: &str = "SNK-0062";
+
+fn limit(message: String) -> Refusal {
+    Refusal { code: LIMIT, field: None, message }
+}
+
+fn run(step: &Step, target: &mut TargetValue) -> Result<Value, Refusal> {
+    let mut steps = 0;
+    let mut within_limit = || {
+        steps += 1;
+        if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let output = RUNTIME.with_borrow_mut(|runtime| {
+        let output = runtime.resolve_with_control(target, &step.program, &UTC, &mut within_limit);
+        runtime.clear();
+        output
+    });
+    output.map_err(|why| match why {
+        Terminate::Interrupted => limit(format!("`{}` ran for more than {MAX_STEPS} steps", step.name)),
+        Terminate::Abort(error) | Terminate::Error(error) => {
+            Refusal { code: REFUSED, field: None, message: format!("{}: {error}", step.name) }
+        }
+    })
+}
+
+/// What a payload of type `kind` has that the object has not, or the other way round.
+fn misfits(program: &str, kind: &Kind, fields: &[Field]) -> Vec<Diagnostic> {
+    let wrong = |message: String| Diagnostic::whole(program, Diagnostic::MISFIT, message);
+    let Some(made) = kind.as_object() else { return vec![wrong("it does not make an object".to_owned())] };
+    let mut found = Vec::new();
+    for name in made.known().keys() {
+        if !fields.iter().any(|field| field.name == name.as_str()) {
+            found.push(wrong(format!("the connector's object has no field `{name}`")));
+        }
+    }
+    for field in fields {
+        let Some(kind) = made.known().get(&field.name.as_str().into()) else {
+            if field.required && made.unknown_kind().is_undefined() {
+                found.push(wrong(format!("`{}` is required, and is not made", field.name)));
+            }
+            continue;
+        };
+        let some = kind.without_undefined();
+        if field.required && (kind.contains_undefined() || kind.contains_null()) {
+            found.push(wrong(format!("`{}` is required, and may be absent or null", field.name)));
+        }
+        let mut allowed = of_type(field.field_type).or_null();
+        // `{"$lookup": …}` stands for what is found.
+        allowed.add_object(vrl::value::kind::Collection::any());
+        if allowed.is_superset(&some).is_err() {
+            found.push(wrong(format!("`{}` must be {:?}, and is {some}", field.name, field.field_type)));
+        }
+    }
+    found
+}
+
+fn of_type(field: FieldType) -> Kind {
+    let any = vrl::value::kind::Collection::any;
+    match field {
+        FieldType::Text => Kind::bytes(),
+        FieldType::Integer => Kind::integer(),
+        FieldType::Decimal => Kind::integer().or_float().or_bytes(),
+        FieldType::Boolean => Kind::boolean(),
+        FieldType::List => Kind::array(vrl::value::kind::Collection::any()),
+        FieldType::Object => Kind::object(any()),
+        FieldType::Any => Kind::any(),
+    }
+}

@@ -1,0 +1,127 @@
+//! What an endpoint would send and understand, without a system: for the tests of connectors, and for whoever writes one.
+
+use std::collections::BTreeMap;
+
+use delivery::Answer;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::{
+    Endpoint, Posting,
+    call::{Call, Impossible},
+    finder::Sight,
+    references,
+    template::{Scope as Names, plain},
+};
+
+/// A request as it would go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// `lookup`, `write`, `update`, or the name of a step.
+    pub request: String,
+    /// Method and address.
+    pub send: String,
+    /// Its headers; what is secret shows as `***`.
+    pub headers: Vec<(String, String)>,
+    /// Its body, as text.
+    pub body: String,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Of a look: it is there, and this is the target's own id of it.
+    Found(Option<String>),
+    /// Of a look: it is not there.
+    Absent,
+    /// Of a look: there are several.
+    Several,
+    /// Of anything else, and of a look that failed.
+    Answer(Answer),
+}
+
+impl Endpoint {
+    /// Every request of the operation for `posting`, in order: the look, the write, the change, the steps. `id` and `version` stand
+    /// for what the target would answer. A reference stands as `<object>-<reference>`, since nothing is looked up, and what signing in
+    /// would bring as `https://<name>.example`.
+    ///
+    /// # Errors
+    /// A request cannot be made of the posting: what is missing.
+    pub fn preview(&self, posting: &Posting, id: &str, version: &str) -> Result<Vec<Preview>, String> {
+        let sent: Value = serde_json::from_slice(&posting.payload).map_err(|error| error.to_string())?;
+        let mut payload = sent.clone();
+        let found = references::collect(&payload)?;
+        let found = found.into_iter().map(|r| (r.clone(), json!(format!("{}-{}", r.object, r.reference))));
+        references::replace(&mut payload, &found.collect());
+        let (id, version) = (Value::from(id), Some(version));
+        let mut previews = Vec::new();
+        let mut add = |request: &str, call: &Call, names: &Names<'_>, writes: bool| {
+            let raw = names.payload.to_string().into();
+            let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+            let wire = wire.map_err(|Impossible(what)| what)?;
+            let value = |value: &http::HeaderValue| match value.is_sensitive() {
+                true => "***".to_owned(),
+                false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            };
+            let signed = self.auth_header.iter().map(|name| (name.to_string(), "***".to_owned()));
+            let headers = wire.headers.iter().map(|(name, v)| (name.to_string(), value(v)));
+            let headers = headers.chain(signed).collect();
+            previews.push(Preview {
+                request: request.to_owned(),
+                send: format!("{} {}", wire.method, wire.uri),
+                headers,
+                body: String::from_utf8_lossy(&wire.body).into_owned(),
+            });
+            Ok::<_, String>(())
+        };
+        let captured = self.captures.iter();
+        let captured: BTreeMap<String, String> = captured
+            .map(|name| (name.clone(), format!("https://{}.example", name.replace('_', "-"))))
+            .collect();
+        let names = |payload| Names::of(posting, payload, &captured);
+        if let Some(finder) = &self.finder {
+            add("lookup", &finder.call, &names(&sent), false)?;
+        }
+        add("write", &self.write, &names(&payload), true)?;
+        let later = Names { id: Some(&id), version, ..names(&payload) };
+        if let Some(update) = &self.update {
+            add("update", &update.call, &later, true)?;
+        }
+        for step in &self.steps {
+            add(&step.name, &step.call, &Names { step: Some(&step.name), version: None, ..later }, true)?;
+        }
+        Ok(previews)
+    }
+
+    /// What an answer to one of the operation's requests means: `lookup`, `update`, the name of a step, or anything else for the
+    /// write. None if the operation has no such request.
+    pub fn understands(
+        &self,
+        request: &str,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<Meaning> {
+        let done = |id: Option<Value>| Answer::Applied { document: id.map(|id| plain(&id).into()) };
+        Some(match request {
+            "lookup" => match self.finder.as_ref()?.see(&self.classifier, status, headers, body) {
+                Sight::Absent => Meaning::Absent,
+                Sight::Several => Meaning::Several,
+                Sight::Failed(answer) => Meaning::Answer(answer),
+                Sight::Found { id, .. } => Meaning::Found(id.map(|id| plain(&id))),
+            },
+            "update" => {
+                let change = Some(self.update.as_ref()?);
+                Meaning::Answer(
+                    self.written(change, status, headers, body).map_or_else(|answer| answer, done),
+                )
+            }
+            "write" | "create" | "upsert" | "keyed" => Meaning::Answer(self.meaning(status, headers, body)),
+            step => {
+                let step = self.steps.iter().find(|one| one.name == step)?;
+                let answer = self.stepped(step, status, headers, body).err();
+                Meaning::Answer(answer.unwrap_or_else(|| done(None)))
+            }
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! The programs that make events of records: `connectors/<connector>/changes/<object>.vrl`.
+
+use std::{io::Read as _, path::Path};
+
+use mapping::Program;
+
+use crate::SourceError;
+
+/// The largest program, in bytes.
+const MAX: u64 = 256 * 1024;
+/// The programs that are part of the binary.
+const EMBEDDED: &[(&str, &str, &str)] =
+    &[("tryton", "order", include_str!("../../../connectors/tryton/changes/order.vrl"))];
+
+/// The program of an object, of the folder `dir` or of the binary.
+pub(crate) fn load(dir: Option<&Path>, connector: &str, object: &str) -> Result<Program, SourceError> {
+    let file = format!("{connector}/changes/{object}.vrl");
+    let (name, text) = match dir {
+        Some(dir) => {
+            let path = dir.join(&file);
+            let name = path.display().to_string();
+            let text = read(&path).map_err(|source| SourceError::File { path: name.clone(), source })?;
+            (name, text)
+        }
+        None => {
+            let found = EMBEDDED.iter().find(|(c, o, _)| (*c, *o) == (connector, object));
+            let (_, _, text) = found.ok_or_else(|| SourceError::Setup {
+                poll: format!("connectors/{file}"),
+                what: "there is no such program in the binary; the setting `connectors` names a folder with more".into(),
+            })?;
+            (format!("connectors/{file}"), (*text).to_owned())
+        }
+    };
+    Program::compile(&name, &text).map_err(SourceError::Program)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX {
+        return Err(std::io::Error::other("it is larger than 256 KiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn recorded(name: &str) -> Value {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors/tryton/changes/tests");
+        serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+    }
+
+    fn events(record: Value) -> Vec<Value> {
+        let program = load(None, "tryton", "order").unwrap();
+        let modified = 1_795_600_000_123_456_i64;
+        program.run(json!({"headers": {}, "body": record, "source": "erp", "modified": modified})).unwrap()
+    }
+
+    /// The record is one that Tryton gave.
+    #[test]
+    fn a_sale_becomes_an_order() {
+        let found = events(recorded("order.json"));
+        assert_eq!(found, [recorded("order.expected.json")], "{:#}", found[0]);
+    }
+
+    #[test]
+    fn a_sale_of_nobody_elses_has_an_id_and_a_cancelled_one_says_so() {
+        let mut record = recorded("order.json");
+        record["reference"] = Value::Null;
+        record["state"] = json!("cancelled");
+        let event = events(record.clone()).remove(0);
+        assert_eq!(event["type"], "order.cancelled");
+        assert_eq!(event["data"]["id"], json!(format!("tryton-{}", record["id"])));
+        assert_eq!(event["data"]["status"], "CANCELLED");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_by_its_place() {
+        let error = load(None, "tryton", "invoice").unwrap_err();
+        assert!(error.to_string().contains("tryton/changes/invoice.vrl"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(load(Some(folder.path()), "tryton", "order").unwrap_err().code(), "SRC-0001");
+    }
+}
