@@ -133,7 +133,9 @@ fn collect(node: &Node, path: String, text: &str, fields: &mut BTreeMap<String, 
             }
             return;
         }
-        Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Text(_))) && !secret(&path) => {
+        Value::List(items)
+            if items.iter().all(|item| matches!(item.value, Value::Text(_))) && !secret(&path) =>
+        {
             let texts = items.iter().filter_map(|item| match &item.value {
                 Value::Text(text) => Some(text.as_str()),
                 _ => None,
@@ -167,9 +169,15 @@ fn secret(path: &str) -> bool {
 
 /// A fraction as it is written.
 fn written(node: &Node, text: &str) -> String {
-    let line = text.lines().nth(usize::try_from(node.at.line).unwrap_or(1).saturating_sub(1)).unwrap_or_default();
+    let line =
+        text.lines().nth(usize::try_from(node.at.line).unwrap_or(1).saturating_sub(1)).unwrap_or_default();
     let from = usize::try_from(node.at.column).unwrap_or(1).saturating_sub(1);
-    line.chars().skip(from).take_while(|c| !matches!(c, ',' | '}' | ']' | '#')).collect::<String>().trim().to_owned()
+    line.chars()
+        .skip(from)
+        .take_while(|c| !matches!(c, ',' | '}' | ']' | '#'))
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -184,13 +192,19 @@ mod tests {
     fn differences_are_said_in_words_and_secrets_by_reference() {
         let before = files(&[
             ("tenant.yaml", "tenant: acme\nname: Acme\n"),
-            ("connections/erp.yaml", "connection: erp\ntoken: env:OLD\nlimits: {concurrency: 4, rate: {max: 1.5}}\n"),
+            (
+                "connections/erp.yaml",
+                "connection: erp\ntoken: env:OLD\nlimits: {concurrency: 4, rate: {max: 1.5}}\n",
+            ),
             ("routes/orders.yaml", "route: orders\non: [order.created]\n"),
             ("routes/gone.yaml", "route: gone\n"),
         ]);
         let after = files(&[
             ("tenant.yaml", "# a remark\nname: Acme\ntenant: acme\n"),
-            ("connections/erp.yaml", "connection: erp\ntoken: hunter2\nlimits: {concurrency: 8, rate: {max: 2.5}}\ntimeout: 5s\n"),
+            (
+                "connections/erp.yaml",
+                "connection: erp\ntoken: hunter2\nlimits: {concurrency: 8, rate: {max: 2.5}}\ntimeout: 5s\n",
+            ),
             ("routes/orders.yaml", "route: orders\non: [order.created, order.updated]\n"),
             ("routes/new.yaml", "route: new\n"),
         ]);

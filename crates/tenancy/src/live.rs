@@ -83,7 +83,13 @@ impl Live {
         built
     }
 
-    fn add(&mut self, built: &mut InForce, revision: &Arc<Revision>, source: &dyn SecretSource, fits: Fits<'_>) {
+    fn add(
+        &mut self,
+        built: &mut InForce,
+        revision: &Arc<Revision>,
+        source: &dyn SecretSource,
+        fits: Fits<'_>,
+    ) {
         let tenant = &revision.tenant;
         if revision.removed {
             if built.set.add(tenant.as_str(), &revision.files, &Offline, fits).is_ok() {

@@ -165,11 +165,15 @@ mod tests {
     #[test]
     fn what_this_build_does_not_understand_is_refused() {
         let value = String::from_utf8(acme().value().unwrap()).unwrap();
-        let parse = |key: &str, value: &str| Revision::parse(key.as_bytes(), Some(value.as_bytes())).unwrap_err();
+        let parse =
+            |key: &str, value: &str| Revision::parse(key.as_bytes(), Some(value.as_bytes())).unwrap_err();
         let newer = value.replace(r#""format":1"#, r#""format":2,"more":true"#);
         assert!(matches!(parse("tenant acme", &newer), UnreadableRevision::Format(2)));
         assert!(matches!(parse("tenant globex", &value), UnreadableRevision::Tenant(_)));
-        assert!(matches!(parse("tenant acme", &value.replace("acme\\n", "evil\\n")), UnreadableRevision::Hash));
+        assert!(matches!(
+            parse("tenant acme", &value.replace("acme\\n", "evil\\n")),
+            UnreadableRevision::Hash
+        ));
         assert!(matches!(parse("pause tenant acme", &value), UnreadableRevision::Key));
         assert!(matches!(Revision::parse(b"tenant acme", None), Err(UnreadableRevision::Empty)));
         let large = "x".repeat(MAX_REVISION + 1);

@@ -188,7 +188,16 @@ impl Setup {
         let bind = |source| StartError::Bind { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Service { listener, address, router: router(doors), producer, opener, readiness, options, rotation })
+        Ok(Service {
+            listener,
+            address,
+            router: router(doors),
+            producer,
+            opener,
+            readiness,
+            options,
+            rotation,
+        })
     }
 }
 

@@ -85,7 +85,7 @@ const FORMER_KEY: &str = "acme-key-of-this-month";
 
 /// Gives acme a second key, in a file beside the folder.
 fn second_key(tenants: &Path) {
-    let key = tenants.with_extension("key");
+    let key = tenants.join(".key");
     std::fs::write(&key, FORMER_KEY).unwrap();
     let file = tenants.join("acme/tenant.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -125,8 +125,10 @@ impl Spawned {
             "--registry",
             &registry.url(),
         ]);
-        let log = dir.path().with_extension("log");
-        command.stdout(std::fs::File::create(&log).unwrap()).stderr(std::fs::File::options().append(true).open(&log).unwrap());
+        let log = dir.path().join(".log");
+        std::fs::write(&log, "").unwrap();
+        let appended = || std::fs::File::options().append(true).open(&log).unwrap();
+        command.stdout(appended()).stderr(appended());
         let child = Killed(command.spawn().unwrap());
         let client = reqwest::Client::new();
         let spawned = Self { child, listen, admin, client, _behind: (broker, registry, dir) };
@@ -146,7 +148,7 @@ impl Spawned {
 
     /// Waits for a line of its log.
     async fn says(&self, text: &str) {
-        let log = self._behind.2.path().with_extension("log");
+        let log = self._behind.2.path().join(".log");
         eventually(text, async || std::fs::read_to_string(&log).unwrap().contains(text).then_some(())).await;
     }
 
@@ -198,7 +200,7 @@ async fn a_rotated_key_is_in_force_without_a_restart_and_a_lost_one_changes_noth
         let request = gateway.client.post(&door).bearer_auth(key);
         answer(request.json(&customer("C-1", 1))).await.status.as_u16()
     };
-    let file = gateway._behind.2.path().with_extension("key");
+    let file = gateway._behind.2.path().join(".key");
     assert_eq!((status(FORMER_KEY).await, status(NEW).await), (202, 401));
     std::fs::write(&file, NEW).unwrap();
     eventually("the new key lets in", async || (status(NEW).await == 202).then_some(())).await;
