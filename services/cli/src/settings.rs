@@ -57,7 +57,7 @@ pub struct GatewaySettings {
 pub struct SinkSettings {
     pub admin_listen: SocketAddr,
     pub group: String,
-    pub credentials: PathBuf,
+    pub signin: PathBuf,
     pub ledger: ledger::LedgerOptions,
     pub standby: bool,
     pub window: usize,
@@ -117,7 +117,7 @@ impl Default for SinkSettings {
         let sink::Options {
             admin_listen,
             group,
-            credentials,
+            signin,
             ledger,
             standby,
             window,
@@ -132,7 +132,7 @@ impl Default for SinkSettings {
         Self {
             admin_listen,
             group,
-            credentials,
+            signin,
             ledger,
             standby,
             window,
@@ -187,7 +187,7 @@ impl Settings {
             kafka: self.kafka.clone(),
             registry,
             group: own.group,
-            credentials: own.credentials,
+            signin: own.signin,
             ledger: own.ledger,
             standby: own.standby,
             window: own.window,

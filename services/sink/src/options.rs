@@ -18,7 +18,7 @@ pub struct Options {
     /// A folder of connector definitions in the place of the embedded ones.
     pub connectors: Option<PathBuf>,
     /// The folder where refresh tokens are kept that take the place of one another.
-    pub credentials: PathBuf,
+    pub signin: PathBuf,
     /// How to reach the brokers.
     pub kafka: kafka::Settings,
     /// The schema registry.
@@ -92,7 +92,7 @@ impl Default for Options {
             region: "eu".to_owned(),
             tenants: PathBuf::from("tenants"),
             connectors: None,
-            credentials: PathBuf::from("data/credentials"),
+            signin: PathBuf::from("data/signin"),
             kafka: kafka::Settings::default(),
             registry: RegistryOptions::default(),
             group: "counterfoil-sink".to_owned(),

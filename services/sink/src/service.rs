@@ -126,7 +126,7 @@ impl Service {
     /// What is wrong with the configuration, see [`StartError`].
     pub async fn build(options: Options) -> Result<Self, StartError> {
         let set = TenantSet::load(&options.tenants, &Environment).map_err(StartError::Tenants)?;
-        let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&options.credentials));
+        let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&options.signin));
         let plan = Arc::new(Plan::compile(&set, &options.region, options.connectors.as_deref(), &store)?);
         let lease = lease(&options)?;
         let registry = Metrics::new("sink")?;

@@ -21,7 +21,7 @@ pub struct Options {
     /// The folder that keeps how far every system was read.
     pub state: PathBuf,
     /// The folder that keeps refresh tokens which take the place of one another: that of the sinks.
-    pub credentials: PathBuf,
+    pub signin: PathBuf,
     /// The longest wait for a connection to a system.
     #[serde(with = "service_kit::duration")]
     pub connect_timeout: Duration,
@@ -48,7 +48,7 @@ impl Default for Options {
             connectors: None,
             gateway: "http://127.0.0.1:8080".to_owned(),
             state: PathBuf::from("data/source"),
-            credentials: PathBuf::from("data/credentials"),
+            signin: PathBuf::from("data/signin"),
             connect_timeout: Duration::from_secs(1),
             log: LogOptions::default(),
         }

@@ -40,7 +40,7 @@ impl Service {
             client: Client::new(client).map_err(|e| start(&e))?,
             gateway: Gateway::new(&options.gateway)?,
             counters,
-            store: Arc::new(FileStore::new(&options.credentials)),
+            store: Arc::new(FileStore::new(&options.signin)),
             options: &options,
         };
         let mut polls = Vec::new();

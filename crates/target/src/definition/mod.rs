@@ -170,9 +170,15 @@ pub struct HeaderName {
 
 /// The definitions that are part of the program.
 const EMBEDDED: &[(&str, &str)] = &[
+    ("dataverse", include_str!("../../../../connectors/dataverse.yaml")),
+    ("dynamics_fo", include_str!("../../../../connectors/dynamics_fo.yaml")),
     ("hubspot", include_str!("../../../../connectors/hubspot.yaml")),
+    ("netsuite", include_str!("../../../../connectors/netsuite.yaml")),
+    ("odoo", include_str!("../../../../connectors/odoo.yaml")),
     ("quickbooks", include_str!("../../../../connectors/quickbooks.yaml")),
+    ("salesforce", include_str!("../../../../connectors/salesforce.yaml")),
     ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
+    ("sap_s4", include_str!("../../../../connectors/sap_s4.yaml")),
     ("shopify", include_str!("../../../../connectors/shopify.yaml")),
     ("stripe", include_str!("../../../../connectors/stripe.yaml")),
     ("tryton", include_str!("../../../../connectors/tryton.yaml")),

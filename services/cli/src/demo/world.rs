@@ -219,7 +219,7 @@ impl World {
             ..sink::Options::default()
         };
         options.registry.url = self.registry_url.clone();
-        options.credentials = self.path("credentials");
+        options.signin = self.path("signin");
         options.ledger.dir = self.path("ledger");
         std::fs::write(self.path("sink.toml"), toml::to_string(&options)?)?;
         Ok(())

@@ -143,7 +143,7 @@ impl World {
         options.kafka = self.broker.settings();
         options.kafka.consumer.extend(kafka::embedded::consumer_properties());
         options.registry.url = self.registry.url();
-        options.credentials = self.dir.path().join("credentials");
+        options.signin = self.dir.path().join("signin");
         options.ledger.dir = self.ledger_dir();
         options.ledger.reserve_bytes = 0;
         options
