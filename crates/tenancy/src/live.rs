@@ -72,10 +72,14 @@ impl Live {
     pub fn build(&mut self, source: &dyn SecretSource, fits: Fits<'_>) -> InForce {
         let fingerprint = Fingerprint { source, hash: Mutex::default() };
         let mut built = InForce::default();
-        // Those that are as they were come first, so that a newcomer cannot take a key that is another's.
-        let (unchanged, changed): (Vec<_>, Vec<_>) =
-            self.current.values().cloned().partition(|r| self.good.get(&r.tenant) == Some(r));
-        for revision in unchanged.into_iter().chain(changed) {
+        // Those that are as they were come first, then those that have changed, so that a newcomer cannot take another's key.
+        let mut revisions: Vec<Arc<Revision>> = self.current.values().cloned().collect();
+        revisions.sort_by_key(|revision| match self.good.get(&revision.tenant) {
+            Some(good) if good == revision => 0,
+            Some(_) => 1,
+            None => 2,
+        });
+        for revision in revisions {
             self.add(&mut built, &revision, &fingerprint, fits);
         }
         built.troubles.extend(self.unreadable.iter().map(|(tenant, why)| (tenant.clone(), why.clone())));

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use event::TenantId;
 use tenancy::{Given, InForce, Live, Revision, Tenant, revision::Files};
 
 const KEY: &str = "a-key-of-sixteen-or-more";
@@ -13,6 +14,10 @@ fn revision(before: Option<&Revision>, tenant: &str, variable: &str) -> Revision
     );
     let files = Files::from([("tenant.yaml".to_owned(), text)]);
     Revision::after(before, tenant.parse().unwrap(), files, "ann".into(), 1)
+}
+
+fn id(tenant: &str) -> TenantId {
+    tenant.parse().unwrap()
 }
 
 fn take(live: &mut Live, revision: &Revision) {
@@ -38,12 +43,12 @@ fn the_last_good_revision_stays_where_the_newest_cannot_be_carried_out() {
     take(&mut live, &revision(None, "acme", "KEY"));
     take(&mut live, &revision(Some(&first), "zeta", "NOT_SET"));
     let built = build(&mut live, &[("KEY", KEY)]);
-    assert!(built.troubles.contains_key(&"zeta".parse().unwrap()), "{:?}", built.troubles);
+    assert!(built.troubles.contains_key(&id("zeta")), "{:?}", built.troubles);
     let newer = live.take(b"tenant zeta", Some(br#"{"format":2}"#)).unwrap();
     assert!(newer.is_err());
     let built = build(&mut live, &[("KEY", KEY), ("NOT_SET", "the-next-key-of-zeta")]);
     assert_eq!(owner(&built, "the-next-key-of-zeta").as_deref(), Some("zeta"), "the newest that can be read");
-    assert!(built.troubles[&"zeta".parse().unwrap()].contains("format 2"), "{:?}", built.troubles);
+    assert!(built.troubles[&id("zeta")].contains("format 2"), "{:?}", built.troubles);
     assert!(live.take(b"pause tenant zeta", None).is_none(), "it is about something else");
 }
 
