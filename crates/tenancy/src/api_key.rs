@@ -24,7 +24,7 @@ type KeyDigest = [u8; 32];
 ///
 /// Looked up by the first bytes of the digest, then compared in constant time. The time of the look-up depends on
 /// the digest only, and nobody can steer the digest of a key towards that of one that he does not know.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct KeyRing {
     by_prefix: HashMap<[u8; 8], Vec<(KeyDigest, TenantId)>>,
 }
@@ -47,6 +47,11 @@ impl KeyRing {
                 None => self.by_prefix.entry(prefix(&digest)).or_default().push((digest, tenant.clone())),
             }
         }
+    }
+
+    /// Takes a tenant's keys out.
+    pub fn forget(&mut self, tenant: &TenantId) {
+        self.by_prefix.values_mut().for_each(|keys| keys.retain(|(_, owner)| owner != tenant));
     }
 
     /// Whose key `presented` is.

@@ -15,7 +15,7 @@ const MAX_FILE: u64 = 256 * 1024;
 const FOLDERS: [&str; 3] = ["connections", "routes", "mappings"];
 
 /// What one tenant's folder holds: file names below it, and their text.
-pub(crate) type Folder = BTreeMap<String, String>;
+pub(crate) type Folder = crate::revision::Files;
 
 /// Reads the folder of each tenant. What cannot be read, or stands where nothing reads it, is reported.
 pub(crate) fn read_all(dir: &Path, report: Report<'_>) -> BTreeMap<String, Folder> {

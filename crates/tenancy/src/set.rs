@@ -8,6 +8,7 @@ use crate::{
     api_key::KeyRing,
     error::ConfigErrors,
     files::{self, Folder},
+    live::Fits,
     load,
     problem::{Position, Report, code},
     secret::SecretSource,
@@ -33,6 +34,63 @@ impl TenantSet {
         let folders = files::read_all(dir, report);
         let set = Self::assemble(&folders, report, source);
         Self::accept(set, problems)
+    }
+
+    /// The texts of every tenant's files in the folder `dir`, as [`TenantSet::from_folders`] takes them.
+    ///
+    /// # Errors
+    /// What cannot be read, or stands where nothing reads it.
+    pub fn read_folders(dir: &Path) -> Result<BTreeMap<String, Folder>, ConfigErrors> {
+        let problems = RefCell::new(Vec::new());
+        let file = dir.display().to_string();
+        let folders = files::read_all(dir, Report { file: file.trim_end_matches('/'), sink: &problems });
+        let problems = problems.into_inner();
+        if problems.is_empty() { Ok(folders) } else { Err(ConfigErrors::new(problems)) }
+    }
+
+    /// Puts together what was read before; `name` is what the folder is called in problems.
+    ///
+    /// # Errors
+    /// As [`TenantSet::load`].
+    pub fn from_folders(
+        name: &str,
+        folders: &BTreeMap<String, Folder>,
+        source: &dyn SecretSource,
+    ) -> Result<Self, ConfigErrors> {
+        let problems = RefCell::new(Vec::new());
+        let report = Report { file: name.trim_end_matches('/'), sink: &problems };
+        let set = Self::assemble(folders, report, source);
+        Self::accept(set, problems)
+    }
+
+    /// Adds a tenant if it is valid and `fits`; nothing is changed otherwise, and what is wrong comes back.
+    pub(crate) fn add(
+        &mut self,
+        place: &str,
+        folder: &Folder,
+        source: &dyn SecretSource,
+        fits: Fits<'_>,
+    ) -> Result<(), String> {
+        let problems = RefCell::new(Vec::new());
+        let mut keys = self.keys.clone();
+        let tenant = load::tenant(place, folder, Report { file: place, sink: &problems }, &mut keys, source);
+        let problems = problems.into_inner();
+        match tenant {
+            Some(tenant) if problems.is_empty() => {
+                let tenant = Arc::new(tenant);
+                fits(&tenant)?;
+                self.keys = keys;
+                self.tenants.insert(tenant.id.clone(), tenant);
+                Ok(())
+            }
+            _ => Err(ConfigErrors::new(problems).to_string()),
+        }
+    }
+
+    /// Takes a tenant out, and its keys.
+    pub(crate) fn remove(&mut self, tenant: &TenantId) {
+        self.tenants.remove(tenant);
+        self.keys.forget(tenant);
     }
 
     /// The example tenants of this repository (folder `tenants/`), which are part of the program.

@@ -71,7 +71,7 @@ fn problems(changes: &[(&str, Option<&str>)]) -> Vec<String> {
 
 #[test]
 fn a_valid_folder_is_read_in_full() {
-    let dir = folder(&[("README.md", Some("notes")), ("acme/overlays/x.vrl", Some("."))]);
+    let dir = folder(&[("README.md", Some("notes")), ("acme/mappings/tests/x.a.yaml", Some("."))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
     assert_eq!(set.iter().len(), 1);
     let acme = set.tenant(&"acme".parse().unwrap()).unwrap();

@@ -19,6 +19,7 @@ pub mod problem;
 pub mod publish;
 mod service;
 mod setup;
+pub mod tenants;
 pub mod webhook;
 
 pub use arguments::Arguments;

@@ -19,6 +19,7 @@ use crate::{
     intake::Intake,
     objects::{OpenObjects, Opener},
     placement::{Places, topics_of},
+    tenants::{Rotation, Tenants},
 };
 
 /// Why the gateway did not start.
@@ -121,6 +122,8 @@ pub struct Setup {
     pub topics: Specs,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where secrets come from when they are read again; none for tenants that were given.
+    pub(crate) rotation: Option<Rotation>,
 }
 
 impl Setup {
@@ -129,8 +132,11 @@ impl Setup {
     /// # Errors
     /// Everything that is wrong with one of them.
     pub fn load(options: Options, secrets: &dyn SecretSource) -> Result<Self, StartError> {
-        let tenants = TenantSet::load(&options.tenants, secrets)?;
-        Self::with_tenants(options, Arc::new(tenants))
+        let folders = TenantSet::read_folders(&options.tenants)?;
+        let name = options.tenants.display().to_string();
+        let tenants = TenantSet::from_folders(&name, &folders, secrets)?;
+        let setup = Self::with_tenants(options, Arc::new(tenants))?;
+        Ok(Self { rotation: Some(Rotation { name, folders }), ..setup })
     }
 
     /// The same with tenants that are loaded already; `options.tenants` is not looked at.
@@ -142,7 +148,7 @@ impl Setup {
         check_webhooks(&tenants, &connectors)?;
         let topics = options.topics.as_deref().map_or_else(Specs::embedded, Specs::load)?;
         Places::new(&options.region, &tenants, &topics)?;
-        Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock) })
+        Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock), rotation: None })
     }
 
     /// Binds the listener and makes the clients. Neither the brokers nor the registry need to be there: until they are, the
@@ -151,7 +157,7 @@ impl Setup {
     /// # Errors
     /// When the address is taken, or a client does not accept its settings.
     pub async fn build(self, metrics: &Metrics, readiness: Readiness) -> Result<Service, StartError> {
-        let Self { options, tenants, connectors, topics, clock } = self;
+        let Self { options, tenants, connectors, topics, clock, rotation } = self;
         let metrics = GatewayMetrics::new(&metrics.service("gateway"))?;
         let producer = Producer::new(&producer_settings(&options))?;
         let registry = RegistryClient::new(&options.registry.url)
@@ -176,11 +182,22 @@ impl Setup {
             produce_deadline: options.produce_deadline,
             region: options.region.clone(),
         };
+        let tenants = Tenants::new(tenants);
+        let rotation = rotation.map(|rotation| (rotation, tenants.clone()));
         let doors = Arc::new(Doors { intake, tenants, connectors, limits: options.limits.clone() });
         let bind = |source| StartError::Bind { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Service { listener, address, router: router(doors), producer, opener, readiness, options })
+        Ok(Service {
+            listener,
+            address,
+            router: router(doors),
+            producer,
+            opener,
+            readiness,
+            options,
+            rotation,
+        })
     }
 }
 

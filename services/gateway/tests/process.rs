@@ -81,6 +81,20 @@ fn a_wrong_configuration_ends_it_with_a_code() {
     assert!(!success && errors.contains("ACME_KEY") && errors.contains("CFG-"), "{errors}");
 }
 
+const FORMER_KEY: &str = "acme-key-of-this-month";
+
+/// Gives acme a second key, in a file beside the folder.
+fn second_key(tenants: &Path) {
+    let key = tenants.join(".key");
+    std::fs::write(&key, FORMER_KEY).unwrap();
+    let file = tenants.join("acme/tenant.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let one = "{id: one, secret: \"env:ACME_KEY\"}";
+    assert!(text.contains(one));
+    let two = format!("{one}, {{id: two, secret: \"file:{}\"}}", key.display());
+    std::fs::write(file, text.replace(one, &two)).unwrap();
+}
+
 /// A gateway process with a broker and a registry of its own.
 struct Spawned {
     child: Killed,
@@ -96,6 +110,7 @@ impl Spawned {
         let registry = EmbeddedRegistry::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         write_tenants(dir.path());
+        second_key(dir.path());
         let (listen, admin) = (free_address(), free_address());
         let mut command = gateway(dir.path());
         command
@@ -110,6 +125,10 @@ impl Spawned {
             "--registry",
             &registry.url(),
         ]);
+        let log = dir.path().join(".log");
+        std::fs::write(&log, "").unwrap();
+        let appended = || std::fs::File::options().append(true).open(&log).unwrap();
+        command.stdout(appended()).stderr(appended());
         let child = Killed(command.spawn().unwrap());
         let client = reqwest::Client::new();
         let spawned = Self { child, listen, admin, client, _behind: (broker, registry, dir) };
@@ -125,6 +144,12 @@ impl Spawned {
             fits(status, &text).then_some(text)
         })
         .await
+    }
+
+    /// Waits for a line of its log.
+    async fn says(&self, text: &str) {
+        let log = self._behind.2.path().join(".log");
+        eventually(text, async || std::fs::read_to_string(&log).unwrap().contains(text).then_some(())).await;
     }
 
     fn sigterm(&self) {
@@ -164,4 +189,26 @@ async fn a_second_signal_cuts_the_drain_short() {
     assert!(gateway.child.0.try_wait().unwrap().is_none(), "it waits for the request");
     gateway.sigterm();
     assert_eq!(gateway.exit_code().await, Some(70));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_key_is_in_force_without_a_restart_and_a_lost_one_changes_nothing() {
+    const NEW: &str = "acme-key-of-next-month";
+    let mut gateway = Spawned::ready().await;
+    let door = format!("http://{}/v1/events", gateway.listen);
+    let status = async |key: &str| {
+        let request = gateway.client.post(&door).bearer_auth(key);
+        answer(request.json(&customer("C-1", 1))).await.status.as_u16()
+    };
+    let file = gateway._behind.2.path().join(".key");
+    assert_eq!((status(FORMER_KEY).await, status(NEW).await), (202, 401));
+    std::fs::write(&file, NEW).unwrap();
+    eventually("the new key lets in", async || (status(NEW).await == 202).then_some(())).await;
+    // The other key overlaps; the former one is over.
+    assert_eq!((status(FORMER_KEY).await, status(ACME_KEY).await), (401, 202));
+    std::fs::remove_file(&file).unwrap();
+    gateway.says("GTW-0053").await;
+    assert_eq!((status(NEW).await, status(ACME_KEY).await), (202, 202));
+    gateway.sigterm();
+    assert_eq!(gateway.exit_code().await, Some(0));
 }

@@ -85,7 +85,12 @@ async fn start(fate: Fate) -> Edge {
         region: "eu".to_owned(),
     };
     let connectors = mapping::connectors::embedded().unwrap();
-    let doors = Doors { intake, tenants, connectors, limits: Options::default().limits };
+    let doors = Doors {
+        intake,
+        tenants: gateway::tenants::Tenants::new(tenants),
+        connectors,
+        limits: Options::default().limits,
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/events", listener.local_addr().unwrap());
     drop(spawn("edge", serve(listener, router(Arc::new(doors)), Shutdown::new(), Limits::default())));

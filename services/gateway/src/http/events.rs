@@ -23,7 +23,8 @@ pub(super) async fn accept(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let tenant = auth::tenant(&doors.tenants, &headers)?;
+    let tenants = doors.tenants.get();
+    let tenant = auth::tenant(&tenants, &headers)?;
     let media = MediaType::of(&headers)?;
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
     let incoming = Incoming::parse(media, &headers, &bytes)?;

@@ -15,13 +15,13 @@ use axum::{
     routing::post,
 };
 use mapping::connectors::Connectors;
-use tenancy::TenantSet;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     intake::Intake,
     options::LimitOptions,
     problem::{Problem, codes},
+    tenants::Tenants,
 };
 
 /// What the handlers share.
@@ -29,7 +29,7 @@ pub struct Doors {
     /// The path of every event.
     pub intake: Intake,
     /// The tenants, with their keys and webhook secrets.
-    pub tenants: Arc<TenantSet>,
+    pub tenants: Tenants,
     /// The connectors' programs for webhooks.
     pub connectors: Connectors,
     /// What clients are granted.

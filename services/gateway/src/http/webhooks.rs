@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tenancy::{Connection, Tenant, Webhook};
+use tenancy::{Connection, Tenant, TenantSet, Webhook};
 
 use super::{Doors, body};
 use crate::{
@@ -35,7 +35,8 @@ pub(super) async fn accept(
 ) -> Result<Response, Problem> {
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
     let now = doors.intake.clock.now_micros() / 1_000_000;
-    let Some(door) = find(&doors, &tenant, &connection) else {
+    let tenants = doors.tenants.get();
+    let Some(door) = find(&tenants, &tenant, &connection) else {
         // The same work as for a webhook that exists, so that time does not tell which do.
         decoy(&bytes);
         return Err(Problem::new(codes::NO_WEBHOOK, "no such tenant, connection, or webhook"));
@@ -57,8 +58,8 @@ pub(super) async fn accept(
     result
 }
 
-fn find<'a>(doors: &'a Doors, tenant: &str, connection: &str) -> Option<Door<'a>> {
-    let tenant = doors.tenants.tenant(&tenant.parse().ok()?)?;
+fn find<'a>(tenants: &'a TenantSet, tenant: &str, connection: &str) -> Option<Door<'a>> {
+    let tenant = tenants.tenant(&tenant.parse().ok()?)?;
     let connection = tenant.connections.get(connection)?.as_ref();
     Some(Door { tenant, connection, webhook: connection.webhook.as_ref()? })
 }
