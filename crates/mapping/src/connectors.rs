@@ -89,13 +89,18 @@ impl Connectors {
     }
 }
 
+/// A file of the binary's connectors, by its path below their folder.
+pub fn embedded_file(path: &str) -> Option<&'static str> {
+    EMBEDDED.get_file(path)?.contents_utf8()
+}
+
 /// The connectors that are part of the binary. Compiled at the first call, which takes a moment.
 ///
 /// # Errors
 /// A file does not compile; a test of this crate sees to it that none does.
 pub fn embedded() -> Result<Connectors, ConnectorErrors> {
     static COMPILED: LazyLock<Result<Connectors, ConnectorErrors>> =
-        LazyLock::new(|| compile(embedded_files(), Connectors::default()));
+        LazyLock::new(|| compile(embedded_files(), Connectors::default(), false));
     COMPILED.clone()
 }
 
@@ -110,7 +115,7 @@ pub fn load(dir: &Path) -> Result<Connectors, ConnectorErrors> {
     let mut files = BTreeMap::new();
     read_systems(dir, &mut files, &mut problems);
     files.retain(|place, source| known.get(place).is_none_or(|embedded| embedded.text != source.text));
-    match compile(files, embedded()?) {
+    match compile(files, embedded()?, true) {
         Ok(connectors) if problems.is_empty() => return Ok(connectors),
         Ok(_) => {}
         Err(errors) => problems.extend(errors.0),
@@ -189,10 +194,12 @@ fn read(file: &Path) -> std::io::Result<String> {
     Ok(source)
 }
 
-/// `files` in the place of, or beside, what is in `connectors`.
+/// `files` in the place of, or beside, what is in `connectors`. Base mappings are compiled again for each route that uses them, so
+/// those of the binary, which a test compiles, are not checked here.
 fn compile(
     files: BTreeMap<Place, Source>,
     mut connectors: Connectors,
+    check: bool,
 ) -> Result<Connectors, ConnectorErrors> {
     let mut problems = Vec::new();
     for (place, source) in files {
@@ -207,15 +214,19 @@ fn compile(
                 Err(found) => problems.push(found),
             },
             Place::Base(system, object) => {
-                let kind = object.split('.').next().unwrap_or_default().parse::<ObjectKind>();
-                // An object of the system's own gets its type from the events of the route that names it.
-                let base = || Parts { base: Some(source.clone()), ..Parts::default() };
-                match kind.map_or(Ok(None), |kind| Mapping::compile(kind, &base())) {
-                    Ok(_) => drop(connectors.bases.insert((system, object), source)),
-                    Err(found) => problems.extend(found),
+                if let Some(Err(found)) = check.then(|| check_base(&object, &source)) {
+                    problems.extend(found);
+                } else {
+                    connectors.bases.insert((system, object), source);
                 }
             }
         }
     }
     if problems.is_empty() { Ok(connectors) } else { Err(ConnectorErrors(problems)) }
+}
+
+/// An object of the system's own gets its type only from the events of the route that names it.
+fn check_base(object: &str, source: &Source) -> Result<(), Vec<Diagnostic>> {
+    let Ok(kind) = object.split('.').next().unwrap_or_default().parse::<ObjectKind>() else { return Ok(()) };
+    Mapping::compile(kind, &Parts { base: Some(source.clone()), ..Parts::default() }).map(|_| ())
 }

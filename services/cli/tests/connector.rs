@@ -77,3 +77,45 @@ fn what_is_wrong_comes_with_its_place_and_a_suggestion() {
         &["`{{reff}}` stands for nothing"],
     );
 }
+
+/// What would go out is shown with secrets left out, and nothing goes out.
+#[test]
+fn an_event_is_tried_without_sending_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "tenants/acme/tenant.yaml",
+        "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: main, secret: env:ACME_KEY}]\n",
+    );
+    write(
+        "tenants/acme/connections/billing.yaml",
+        "connection: billing\nconnector: stripe\nbase_url: \"https://api.stripe.com\"\ntoken: env:STRIPE\n",
+    );
+    write("tenants/acme/routes/customers.yaml", "route: customers\non: [\"customer.*\"]\nto: billing\n");
+    write(
+        "customer.json",
+        r#"{"id": "C-9", "name": "Ann Lee", "kind": "PERSON", "tags": [], "addresses": []}"#,
+    );
+    let attempt = |more: &[&str]| {
+        let common = ["connector", "try", "--tenant", "acme", "--route", "customers", "customer.json"];
+        counterfoil(dir.path(), &[&common[..], more].concat())
+    };
+    let shown = attempt(&[]);
+    let text = told(&shown);
+    assert!(shown.status.success(), "{text}");
+    for what in ["POST https://api.stripe.com/v1/customers", "name=Ann", "nothing was sent"] {
+        assert!(text.contains(what), "{what}: {text}");
+    }
+    let json: Value = serde_json::from_slice(&attempt(&["--json"]).stdout).unwrap();
+    assert!(
+        json["requests"].as_array().unwrap().iter().any(|request| request["request"] == "write"),
+        "{json}"
+    );
+    // The look needs the secret, and the environment does not have it.
+    let look = attempt(&["--look"]);
+    assert!(!look.status.success() && told(&look).contains("STRIPE"), "{}", told(&look));
+}

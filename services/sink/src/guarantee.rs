@@ -113,12 +113,15 @@ fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut 
         return examined.problems.push(of_route(NOT_POSSIBLE, route, route.places.object, message, hint));
     }
     let mut found: Vec<Guarantee> = Vec::new();
+    let mut objects = BTreeSet::new();
     for event_type in &route.on {
         match plan::endpoint(route, *event_type, &connector, None) {
             Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
             Err(error) => examined.problems.push(impossible(route, &error)),
         }
-        if let Err(error) = connectors.mapping(route, *event_type) {
+        if objects.insert(event_type.object())
+            && let Err(error) = connectors.mapping(route, *event_type)
+        {
             examined.problems.extend(unmapped(route, error));
         }
     }

@@ -26,6 +26,7 @@ mod service;
 mod settlement;
 mod shares;
 mod standby;
+mod trial;
 
 pub use arguments::Arguments;
 pub use guarantee::{Examined, Guarantee, Span, examine};
@@ -33,3 +34,4 @@ pub use mappings::RouteMappings;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};
 pub use plan::PlanError;
 pub use service::{Service, StartError};
+pub use trial::Trial;

@@ -107,7 +107,7 @@ pub(crate) struct Way {
     pub(crate) serialize_on: Option<Arc<str>>,
     pub(crate) endpoint: Endpoint,
     /// What makes of an event's data what is sent; without one it is sent as it is.
-    pub(crate) mapping: Option<Mapping>,
+    pub(crate) mapping: Option<Arc<Mapping>>,
     /// Whether a newer version that waits takes the place of an older one.
     pub(crate) conflate: bool,
     egress: Egress,
@@ -287,14 +287,7 @@ impl Plan {
         if let Some(Some(auth)) = known.as_deref() {
             return Ok(Arc::clone(auth));
         }
-        let access = Access {
-            of: (tenant.id.as_str(), &connection.name),
-            base_url: connection.base_url.as_deref(),
-            values: &connection.values,
-            secrets: &secrets(connection),
-            store: Some(store),
-        };
-        let made = Authenticator::new(connector, &access).map(Arc::new);
+        let made = access(tenant.id.as_str(), connection, connector, store).map(Arc::new);
         let made = made.map_err(|source| PlanError::Access {
             tenant: tenant.id.clone(),
             connection: connection.name.clone(),
@@ -323,9 +316,14 @@ impl Plan {
         let connector = connectors.get(&target.connector)?;
         let auth = self.authenticator(tenant, connection, target, (&connector, store))?;
         let ways = self.ways.entry(tenant.id.clone()).or_default();
+        let mut mappings: BTreeMap<ObjectKind, Option<Arc<Mapping>>> = BTreeMap::new();
         for event_type in &route.on {
             let endpoint = endpoint(route, *event_type, &connector, Some(&auth))?;
-            let mapping = connectors.mapping(route, *event_type)?;
+            let mapping = match mappings.get(&event_type.object()) {
+                Some(known) => Option::clone(known),
+                None => connectors.mapping(route, *event_type)?.map(Arc::new),
+            };
+            mappings.insert(event_type.object(), mapping.clone());
             if let Some(known) = self.connections.get_mut(connection.0 as usize)
                 && !known.objects.contains(&event_type.object())
             {
@@ -374,6 +372,23 @@ pub(crate) fn endpoint(
     Endpoint::new(connector, route.object.as_deref().unwrap_or(event_type.object().name()), &account).map_err(
         |source| PlanError::Route { tenant: route.tenant.clone(), route: route.name.clone(), source },
     )
+}
+
+/// What signs in on a connection.
+pub(crate) fn access(
+    tenant: &str,
+    connection: &Connection,
+    connector: &Connector,
+    store: &Arc<dyn TokenStore>,
+) -> Result<Authenticator, EndpointError> {
+    let access = Access {
+        of: (tenant, &connection.name),
+        base_url: connection.base_url.as_deref(),
+        values: &connection.values,
+        secrets: &secrets(connection),
+        store: Some(store),
+    };
+    Authenticator::new(connector, &access)
 }
 
 /// What a connection signs in with.

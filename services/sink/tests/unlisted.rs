@@ -1,5 +1,5 @@
-//! A system that none of the definitions of this repository knows, added by a YAML file in the test's own folder: commercetools, run
-//! by its mock. Its changes name the version that they were made for.
+//! A system that none of the definitions of this repository knows, added by a YAML file and a mapping in VRL, both in the test's own folder:
+//! commercetools, run by its mock. Its changes name the version that they were made for.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -76,7 +76,7 @@ async fn a_change_that_comes_too_late_looks_again_and_changes_what_stands_there(
         .collect();
     found.sort();
     let expected: Vec<_> =
-        (0..CUSTOMERS).map(|i| (format!("C-{i}"), format!("Name 2 of {i}"), "by hand".to_owned())).collect();
+        (0..CUSTOMERS).map(|i| (format!("C-{i}"), format!("Name 2 of {i} (C-{i})"), "by hand".to_owned())).collect();
     assert_eq!(
         found, expected,
         "each customer once, with our name, and what was changed by hand is still there"

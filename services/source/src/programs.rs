@@ -2,15 +2,12 @@
 
 use std::{io::Read as _, path::Path};
 
-use mapping::Program;
+use mapping::{Program, connectors};
 
 use crate::SourceError;
 
 /// The largest program, in bytes.
 const MAX: u64 = 256 * 1024;
-/// The programs that are part of the binary.
-const EMBEDDED: &[(&str, &str, &str)] =
-    &[("tryton", "order", include_str!("../../../connectors/tryton/changes/order.vrl"))];
 
 /// The program of an object, of the folder `dir` or of the binary.
 pub(crate) fn load(dir: Option<&Path>, connector: &str, object: &str) -> Result<Program, SourceError> {
@@ -23,12 +20,11 @@ pub(crate) fn load(dir: Option<&Path>, connector: &str, object: &str) -> Result<
             (name, text)
         }
         None => {
-            let found = EMBEDDED.iter().find(|(c, o, _)| (*c, *o) == (connector, object));
-            let (_, _, text) = found.ok_or_else(|| SourceError::Setup {
+            let text = connectors::embedded_file(&file).ok_or_else(|| SourceError::Setup {
                 poll: format!("connectors/{file}"),
                 what: "there is no such program in the binary; the setting `connectors` names a folder with more".into(),
             })?;
-            (format!("connectors/{file}"), (*text).to_owned())
+            (format!("connectors/{file}"), text.to_owned())
         }
     };
     Program::compile(&name, &text).map_err(SourceError::Program)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use include_dir::{Dir, File, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -168,33 +169,30 @@ pub struct HeaderName {
     pub header: String,
 }
 
-/// The definitions that are part of the program.
-const EMBEDDED: &[(&str, &str)] = &[
-    ("dataverse", include_str!("../../../../connectors/dataverse.yaml")),
-    ("dynamics_fo", include_str!("../../../../connectors/dynamics_fo.yaml")),
-    ("hubspot", include_str!("../../../../connectors/hubspot.yaml")),
-    ("netsuite", include_str!("../../../../connectors/netsuite.yaml")),
-    ("odoo", include_str!("../../../../connectors/odoo.yaml")),
-    ("quickbooks", include_str!("../../../../connectors/quickbooks.yaml")),
-    ("salesforce", include_str!("../../../../connectors/salesforce.yaml")),
-    ("sandbox", include_str!("../../../../connectors/sandbox.yaml")),
-    ("sap_s4", include_str!("../../../../connectors/sap_s4.yaml")),
-    ("shopify", include_str!("../../../../connectors/shopify.yaml")),
-    ("stripe", include_str!("../../../../connectors/stripe.yaml")),
-    ("tryton", include_str!("../../../../connectors/tryton.yaml")),
-    ("xero", include_str!("../../../../connectors/xero.yaml")),
-];
+/// The connectors of this repository, part of the program: `<name>.yaml` is a definition.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../connectors");
 
 impl Connector {
     /// A definition that is part of the program.
     pub fn embedded(name: &str) -> Result<Self, DefinitionError> {
-        let Some((_, yaml)) = EMBEDDED.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-            let what =
-                format!("there is no such target connector; the embedded ones are {}", known.join(", "));
+        let yaml = EMBEDDED.get_file(format!("{name}.yaml")).and_then(File::contents_utf8);
+        let Some(yaml) = yaml else {
+            let known = Self::embedded_names().join(", ");
+            let what = format!("there is no such target connector; the embedded ones are {known}");
             return Err(DefinitionError::Value { name: name.to_owned(), what });
         };
         Self::parse(name, yaml)
+    }
+
+    /// The names of the definitions that are part of the program, in order.
+    pub fn embedded_names() -> Vec<&'static str> {
+        let stem = |file: &'static File<'_>| {
+            let yaml = file.path().extension().is_some_and(|extension| extension == "yaml");
+            file.path().file_stem()?.to_str().filter(|_| yaml)
+        };
+        let mut names: Vec<_> = EMBEDDED.files().filter_map(stem).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The JSON Schema of a definition, for editors; connectors/schema.json.

@@ -4,6 +4,7 @@ pub mod connector;
 pub mod control;
 pub mod indoubt;
 pub mod mapping;
+mod pick;
 pub mod schemas;
 pub mod send;
 pub mod serve;

@@ -1,5 +1,6 @@
 //! `counterfoil connector`: definitions of systems, begun, checked and tried out.
 
+mod attempt;
 mod check;
 mod new;
 mod schema;
@@ -32,6 +33,13 @@ Each finding comes as file:line:column: code: what. Exit code 0: no error (there
 Example:
   counterfoil connector check connectors/acme_erp.yaml")]
     Check(check::CheckArgs),
+    /// Show what a route would send for one event, with secrets left out; with --look, ask the target about the document
+    #[command(after_help = "\
+Exit code 0: requests can be made. 1: the mapping or the definition refuses the event.
+
+Example:
+  counterfoil connector try --tenant acme --route customers customer.json")]
+    Try(attempt::TryArgs),
     /// Print the JSON Schema of a definition, for editors
     #[command(after_help = "\
 A definition whose first line is `# yaml-language-server: $schema=schema.json` is completed and checked while it is written.
@@ -41,7 +49,7 @@ Example:
     Schema,
 }
 
-/// Begins, checks, or prints the vocabulary.
+/// Begins, checks, tries out, or prints the vocabulary.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -49,6 +57,7 @@ pub async fn run(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::New(args) => new::run(&args),
         Action::Check(args) => check::run(&args),
+        Action::Try(args) => attempt::run(args).await,
         Action::Schema => Ok(schema::run()),
     }
 }
