@@ -255,7 +255,9 @@ fn every_definition_is_clean_and_tested() {
     for (system, (connector, yaml)) in definitions() {
         assert_eq!(lint(&connector, &yaml), [], "{system}");
         if !folder().join(&system).join("tests/answers.yaml").exists() {
-            continue; // run against the system itself in other tests
+            let run = yaml.lines().any(|line| line.starts_with("evidence: run"));
+            assert!(run, "{system}: it was never run against its system, and has no tests/answers.yaml");
+            continue; // other tests run it against the system itself
         }
         let answers = cases::<AnswerCase>(&system, "answers.yaml");
         let requests = cases::<RequestCase>(&system, "requests.yaml");

@@ -108,6 +108,9 @@ fn every_problem_has_a_place_and_advice() {
 fn what_only_the_services_would_notice_is_noticed_before() {
     let told = text_of(folder("", "object: warehouse\n").path());
     assert!(told.starts_with("tenants/acme/routes/orders.yaml:4:9: CFG-0123: "), "{told}");
+    assert!(told.contains("no object `warehouse`, which a route sends to it; it has "), "{told}");
+    let told = text_of(folder("", "object: order.ship\n").path());
+    assert!(told.contains("`order` has no operation `ship`"), "{told}");
     let dir = folder("", "");
     let file = dir.path().join("tenants/acme/connections/erp.yaml");
     let write = |from: &str, to: &str| {

@@ -107,11 +107,6 @@ fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut 
     if let Some(misfits) = misfits(route, &connector) {
         return examined.problems.extend(misfits);
     }
-    if let Some(name) = route.object.as_deref().filter(|name| name.parse::<ObjectKind>().is_err()) {
-        let hint = format!("the objects are {}", ObjectKind::ALL.map(ObjectKind::name).join(", "));
-        let message = format!("there is no object `{name}`");
-        return examined.problems.push(of_route(NOT_POSSIBLE, route, route.places.object, message, hint));
-    }
     let mut found: Vec<Guarantee> = Vec::new();
     let mut objects = BTreeSet::new();
     for event_type in &route.on {

@@ -75,8 +75,9 @@ async fn a_change_that_comes_too_late_looks_again_and_changes_what_stands_there(
         })
         .collect();
     found.sort();
-    let expected: Vec<_> =
-        (0..CUSTOMERS).map(|i| (format!("C-{i}"), format!("Name 2 of {i} (C-{i})"), "by hand".to_owned())).collect();
+    let expected: Vec<_> = (0..CUSTOMERS)
+        .map(|i| (format!("C-{i}"), format!("Name 2 of {i} (C-{i})"), "by hand".to_owned()))
+        .collect();
     assert_eq!(
         found, expected,
         "each customer once, with our name, and what was changed by hand is still there"
