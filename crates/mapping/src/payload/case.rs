@@ -12,7 +12,7 @@ use crate::Diagnostic;
 pub struct Case {
     /// The event's `data`.
     pub input: Json,
-    /// What `%event` has other than [`event`] says.
+    /// What `%event` has other than [`event()`] says.
     #[serde(default)]
     pub event: serde_json::Map<String, Json>,
     /// The payload that is made of it.
