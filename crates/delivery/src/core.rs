@@ -227,6 +227,12 @@ impl Core {
         self.partitions.get(&partition).is_some_and(|p| p.is_ours(now))
     }
 
+    /// Whether it may have been applied by an attempt before this one, for all that is known.
+    pub fn perhaps_sent(&self, ticket: Ticket) -> bool {
+        let posting = self.postings.get(ticket.slot()).filter(|p| p.serial == ticket.serial);
+        posting.is_some_and(|posting| posting.unknown)
+    }
+
     /// When the request of a posting in flight must be over, monotonic milliseconds.
     pub fn request_over_at(&self, ticket: Ticket) -> Option<u64> {
         self.postings.get(ticket.slot()).filter(|p| p.serial == ticket.serial).map(|p| p.request_over_at)

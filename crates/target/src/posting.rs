@@ -45,7 +45,7 @@ impl Posting {
 
     /// A posting of which nothing can be sent: it stands for the event in what is kept of it, and goes nowhere.
     pub fn nothing(key: PostingKey, reference: &str, source_version: i64) -> Self {
-        Self::new(key, reference, source_version, None, Bytes::new())
+        Self::new(key, reference, source_version, None, Bytes::from_static(b"{}"))
     }
 
     /// A posting that stands for a look at another document.

@@ -297,12 +297,15 @@ async fn a_token_that_never_was_accepted_makes_the_connection_wait() {
 async fn a_late_answer_does_not_end_the_token_that_came_after_it() {
     let given = Arc::new(AtomicU64::new(0));
     let late = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(AtomicBool::new(true));
     let system = {
-        let (answer, late) = (tokens(&given, 3_600), Arc::clone(&late));
+        let (answer, late, held) = (tokens(&given, 3_600), Arc::clone(&late), Arc::clone(&held));
         System::start(move |seen| {
             let reply = answer(seen);
             if seen.line.starts_with("POST /eu") && late.swap(false, Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(800)); // decided, and slow to arrive
+                while held.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(5)); // decided, and slow to arrive
+                }
             }
             reply
         })
@@ -322,6 +325,7 @@ async fn a_late_answer_does_not_end_the_token_that_came_after_it() {
     assert_eq!(waits(&rig.send().await), ("SNK-0006", Some(0)));
     rig.applied().await;
     assert!(!slow.is_finished(), "the answer was not late");
+    held.store(false, Ordering::SeqCst);
     assert_eq!(waits(&slow.await.unwrap()), ("SNK-0006", Some(0)));
     rig.applied().await;
     assert_eq!(system.seen("POST /token").len(), 2, "the second token was thrown away");

@@ -103,8 +103,10 @@ impl Engine {
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let standing = active.standing.clone();
         if let Some(reason) = active.job.refused.clone() {
-            // Nothing of it can be sent: what it is answered is known, and it ends as if the target had said so.
-            self.outbound.send(Message::Answered(ticket, Answer::Refused(reason))).ok();
+            // It ends as if the target had said so; but a process before this one may have had another mapping, and sent it.
+            let perhaps_sent = self.parts.core.perhaps_sent(ticket);
+            let answer = if perhaps_sent { Answer::Stuck(reason) } else { Answer::Refused(reason) };
+            self.outbound.send(Message::Answered(ticket, answer)).ok();
             return;
         }
         let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
@@ -123,17 +125,15 @@ impl Engine {
         let Some(deadline) = self.deadline(ticket) else { return };
         let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
-        if active.job.refused.is_some() {
-            self.outbound.send(Message::ReadBack(ticket, ReadBack::Absent, None)).ok();
-            return;
-        }
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        let refused = active.job.refused.is_some();
         let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {
             let (seen, standing) = match time_left(deadline) {
                 Some(timeout) => client.read_back(&way.endpoint, &posting, timeout).await,
                 None => (ReadBack::Failed(overslept()), None),
             };
+            let seen = if refused { of_nothing(seen) } else { seen };
             report.send(Message::ReadBack(ticket, seen, standing)).ok();
         });
     }
@@ -205,6 +205,15 @@ impl Engine {
     /// What must be written and cannot be is never skipped: the sink stops.
     pub(super) fn refused(&mut self, purpose: &Purpose, reason: &str) {
         self.fail(EngineError::Refused(format!("{purpose:?}: {reason}")));
+    }
+}
+
+/// What a look says of an event that cannot be sent any more: there is nothing to compare what stands there with.
+fn of_nothing(seen: ReadBack) -> ReadBack {
+    match seen {
+        ReadBack::Absent => ReadBack::Absent,
+        ReadBack::Failed(again @ (Answer::Again { .. } | Answer::Unknown(_))) => ReadBack::Failed(again),
+        _ => ReadBack::Several, // a person has to see whether it is ours
     }
 }
 
