@@ -114,7 +114,7 @@ impl Job<'_> {
             "tenant: {TENANT}\nname: Bench\nregion: {region}\napi_keys: [{{id: a, secret: \"file:{key}\"}}]\n"
         );
         let connection = format!(
-            "connection: erp\nconnector: sandbox\nbase_url: \"http://{target}/bench\"\nclass: {class}\n\
+            "connection: erp\nconnector: sandbox\nbase_url: \"http://{target}/bench\"\nclass: {class}\negress: {{allow_private: true}}\n\
              limits: {{concurrency: {IN_FLIGHT}}}\ntimeout: 10s\n"
         );
         let route = "route: payments\non: [\"payment.*\"]\nto: erp\n".to_owned();
