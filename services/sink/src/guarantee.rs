@@ -8,7 +8,8 @@ use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
 use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Tenant, TenantSet};
 
 use crate::{
-    plan::{self, Connectors, PlanError},
+    connectors::Connectors,
+    plan::{self, PlanError},
     restore::chain,
 };
 

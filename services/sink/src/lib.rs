@@ -7,6 +7,7 @@
 mod admission;
 mod arguments;
 mod clock;
+mod connectors;
 mod control;
 mod decision;
 mod doubts;

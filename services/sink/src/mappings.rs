@@ -7,7 +7,7 @@ use event::EventType;
 use mapping::Mapping;
 use tenancy::Route;
 
-use crate::plan::{Connectors, PlanError};
+use crate::{connectors::Connectors, plan::PlanError};
 
 /// Compiles mappings of routes.
 pub struct RouteMappings<'a>(Connectors<'a>);

@@ -9,7 +9,10 @@ use serde_json::Value;
 use target::{Client, ClientOptions, Egress, Endpoint, FileStore, Posting, Preview, TokenStore};
 use tenancy::Route;
 
-use crate::plan::{self, Connectors, PlanError};
+use crate::{
+    connectors::Connectors,
+    plan::{self, PlanError},
+};
 
 /// A route for one of its event types.
 pub struct Trial {
