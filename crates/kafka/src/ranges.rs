@@ -161,6 +161,38 @@ impl RangeReader {
         Ok(())
     }
 
+    /// Reads a partition from its beginning to the end that its leader shows, and returns the offset behind its last record. Of
+    /// transactions only what is committed counts, and their marks are passed over, so an end that was asked for before might never
+    /// be reached by a record.
+    ///
+    /// # Errors
+    /// Where the partition cannot be read, or the brokers keep silent for longer than `patience`.
+    pub fn read_all(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        patience: Duration,
+        mut visit: impl FnMut(RangeRecord<'_>),
+    ) -> Result<i64, ReadError> {
+        let (mut next, _) = self.bounds(topic, partition)?;
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Offset::Offset(next)).map_err(|e| failed(topic, e))?;
+        self.consumer.assign(&list).map_err(|e| failed(topic, e))?;
+        loop {
+            match self.consumer.poll(patience) {
+                None => return Err(failed(topic, KafkaError::NoMessageReceived)),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(next),
+                Some(Err(error)) if is_passing(&error) => {}
+                Some(Err(error)) => return Err(failed(topic, error)),
+                Some(Ok(message)) => {
+                    next = message.offset() + 1;
+                    let (key, value) = (message.key(), message.payload());
+                    visit(RangeRecord { offset: message.offset(), key, value, message: &message });
+                }
+            }
+        }
+    }
+
     /// The open ranges of partitions with this number whose position has reached their end.
     fn ended(&self, ranges: &[Range], open: &HashMap<(&str, i32), usize>, partition: i32) -> Vec<usize> {
         let Ok(positions) = self.consumer.position() else { return Vec::new() };

@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::workspace_root;
 
 /// What each crate may use of ours, lowest layer first. A crate that is not listed has no place yet.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("event", &[]),
     // test only; of ours it knows nothing, so that every crate's tests can use it
     ("testkit", &[]),
@@ -21,9 +21,23 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("registry", &["event", "contract"]),
     ("sandbox", &["event"]),
     ("tenancy", &["event", "topics"]),
+    ("control", &["event", "contract", "kafka", "tenancy"]),
     ("telemetry", &["event"]),
     ("service-kit", &["event", "telemetry"]),
-    ("gateway", &["event", "topics", "contract", "kafka", "mapping", "tenancy", "telemetry", "service-kit"]),
+    (
+        "gateway",
+        &[
+            "event",
+            "topics",
+            "contract",
+            "kafka",
+            "mapping",
+            "tenancy",
+            "control",
+            "telemetry",
+            "service-kit",
+        ],
+    ),
     (
         "sink",
         &[
@@ -36,6 +50,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "target",
             "mapping",
             "tenancy",
+            "control",
             "telemetry",
             "service-kit",
         ],
@@ -56,6 +71,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "registry",
             "sandbox",
             "tenancy",
+            "control",
             "telemetry",
             "service-kit",
             "gateway",

@@ -22,10 +22,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
 use crate::{
-    admission::Job, clock::Clock, control::Pauses, doubts::Doubts, message::Message, metrics::SinkMetrics,
-    outbox::Outbox, partition::Partition, plan::Plan, settlement::Settlement, shares::Shares,
-    standby::Standby,
+    admission::Job, clock::Clock, doubts::Doubts, message::Message, metrics::SinkMetrics, outbox::Outbox,
+    partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
 };
+pub(crate) use control::passed_over;
 use group::{Claims, Revocation};
 
 /// Most facts taken in before decisions are carried out.
@@ -89,8 +89,8 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) metrics: SinkMetrics,
     pub(crate) doubts: Doubts,
-    /// What operators paused, as of the start; further commands come as messages.
-    pub(crate) pauses: Pauses,
+    /// What the control topic says, as of the start; its further records come as messages.
+    pub(crate) control: ::control::State,
     /// Passes once the group has given us our partitions and their ledgers are complete.
     pub(crate) assigned: Check,
     pub(crate) kafka: kafka::Settings,
@@ -221,7 +221,7 @@ impl Engine {
             Message::Schema(id, result) => self.schema(id, result),
             Message::Restored(id, result) => self.restored(id, result),
             Message::Reread(read) => self.reread(read),
-            Message::Control(value) => self.control(&value),
+            Message::Control(record) => self.control(&record),
             Message::Left => {}
         }
     }

@@ -8,7 +8,6 @@ mod admission;
 mod arguments;
 mod clock;
 mod connectors;
-mod control;
 mod decision;
 mod doubts;
 mod engine;

@@ -29,8 +29,8 @@ pub(crate) enum Message {
     Reread(Result<Reread, Gone>),
     /// A partition's ledger is complete, or cannot be.
     Restored(AssignmentId, Result<usize, String>),
-    /// An operator said something: the value of a record of the control topic.
-    Control(Vec<u8>),
+    /// The next record of the control topic.
+    Control(control::Record),
     /// The member has left the group: nothing more will come.
     Left,
 }

@@ -15,9 +15,8 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
-    control::{self, Pauses},
     doubts::Doubts,
-    engine::{Engine, EngineError, Parts},
+    engine::{Engine, EngineError, Parts, passed_over},
     message::Message,
     metrics::SinkMetrics,
     options::{IntentsOption, Options},
@@ -176,7 +175,7 @@ impl Service {
         registry: RegistryClient,
         outcome_schema: u32,
         topics: Vec<Topic>,
-        (pauses, next_command): (Pauses, i64),
+        (control, next_record): (control::State, i64),
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
         let options = self.options.clone();
@@ -225,10 +224,7 @@ impl Service {
             drain: options.drain,
             changelog: Some(topics::names::ledger),
         };
-        let control = Arc::from(topics::names::control(&options.region));
-        control::follow(options.kafka.clone(), control, next_command, outbound.clone()).map_err(
-            |source| StartError::Io { what: "the thread of the control topic cannot start".into(), source },
-        )?;
+        self.follow(next_record, &outbound)?;
         let report = outbound.clone();
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
             report.send(Message::Group(event)).ok();
@@ -247,7 +243,7 @@ impl Service {
             client: target,
             doubts: Doubts::new(self.metrics.in_doubt()),
             metrics: self.metrics,
-            pauses,
+            control,
             assigned: self.assigned,
             kafka: options.kafka.clone(),
             outcome_topic: Arc::from(topics::names::outcome(&options.region)),
@@ -322,13 +318,32 @@ impl Service {
         Ok(standby)
     }
 
-    /// What is paused, and the offset of the next command. Waits for the brokers: what is paused must be known before
+    /// Reports what comes on the control topic from now on.
+    fn follow(&self, next: i64, outbound: &UnboundedSender<Message>) -> Result<(), StartError> {
+        let topic = Arc::from(topics::names::control(&self.options.region));
+        let (engine, report) = (outbound.clone(), outbound.clone());
+        control::follow(
+            self.options.kafka.clone(),
+            topic,
+            next,
+            move || !engine.is_closed(),
+            move |record| drop(report.send(Message::Control(record))), // the engine has stopped: nobody listens
+        )
+        .map_err(|source| StartError::Io {
+            what: "the thread of the control topic cannot start".into(),
+            source,
+        })
+    }
+
+    /// What the control topic says, and the offset of its next record. Waits for the brokers: what is paused must be known before
     /// anything is taken in.
-    async fn control(&self, shutdown: &Shutdown) -> Result<Option<(Pauses, i64)>, StartError> {
+    async fn control(&self, shutdown: &Shutdown) -> Result<Option<(control::State, i64)>, StartError> {
         loop {
             let settings = self.options.kafka.clone();
             let topic = Arc::from(topics::names::control(&self.options.region));
-            match tokio::task::spawn_blocking(move || control::read(&settings, &topic)).await {
+            match tokio::task::spawn_blocking(move || control::read(&settings, &topic, |e| passed_over(&e)))
+                .await
+            {
                 Ok(Ok(read)) => return Ok(Some(read)),
                 Ok(Err(error)) => self.kafka.fail(crate::restore::chain(&error)),
                 Err(panicked) => return Err(StartError::Stopped(panicked.to_string())),

@@ -1,11 +1,11 @@
 //! `counterfoil pause|resume|paused`: what operators tell the sinks, through the control topic.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use contract::{Command, Subject, Verb};
-use kafka::{Met, Producer, Range, RangeReader};
+use kafka::Producer;
 use serde_json::json;
 use service_kit::config::Flags;
 use tenancy::{Offline, TenantSet};
@@ -15,9 +15,6 @@ use crate::{
     out,
     settings::{Settings, SettingsArgs, TopicSettingsArgs},
 };
-
-/// How long the brokers may keep silent while the topic is read.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `counterfoil pause` and `counterfoil resume`.
 #[derive(Debug, Args)]
@@ -180,22 +177,7 @@ pub async fn paused(args: PausedArgs) -> anyhow::Result<()> {
 /// The pauses that no resumption followed. Records that are no commands are passed over, as the sinks do. Blocking.
 fn read(settings: &Settings) -> anyhow::Result<Vec<Command>> {
     let topic: Arc<str> = Arc::from(topics::names::control(&settings.region));
-    let cannot = || format!("the control topic `{topic}` cannot be read");
-    let reader = RangeReader::new(&settings.kafka).with_context(cannot)?;
-    let (start, end) = reader.bounds(&topic, 0).with_context(cannot)?;
-    let mut held = BTreeMap::new();
-    let range = Range { topic: Arc::clone(&topic), partition: 0, start, end };
-    let take = |_, met: Met<'_>| {
-        if let Met::Record(record) = met
-            && let Some(Ok(command)) = record.value.map(Command::parse)
-        {
-            match command.command {
-                Verb::Pause => drop(held.insert(command.subject.clone(), command)),
-                Verb::Resume => drop(held.remove(&command.subject)),
-            }
-        }
-        true
-    };
-    reader.read(&[range], PATIENCE, take).with_context(cannot)?;
-    Ok(held.into_values().collect())
+    let read = ::control::read(&settings.kafka, &topic, |_| ());
+    let (state, _) = read.with_context(|| format!("the control topic `{topic}` cannot be read"))?;
+    Ok(state.pauses.iter().cloned().collect())
 }

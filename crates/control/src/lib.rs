@@ -1,0 +1,11 @@
+//! The control topic of a region: what operators say (docs/adr/0018), and which tenants there are (docs/adr/0021).
+//!
+//! Every service reads it whole at its start and follows it from there. There is no other state: whoever has read it to its end knows all.
+
+mod pauses;
+mod read;
+mod state;
+
+pub use pauses::Pauses;
+pub use read::{Record, follow, read};
+pub use state::{Said, State, Unreadable};
