@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
 use delivery::{ErrorClass, NewPosting, Reason};
-use event::{EntityId, Envelope, PostingKey, RecordKey};
+use event::{EntityId, Envelope, PostingKey, RecordKey, TenantId};
 use kafka::{AssignmentId, Fetched, Label};
 use mapping::Refusal;
 use serde_json::{Value, json};
@@ -14,11 +14,14 @@ use target::Posting;
 
 use crate::{
     evidence::Poison,
-    plan::{Plan, Way},
+    plan::{Fate, Plan, Standing, Way},
 };
 
 /// The same within a process is enough: locks are held in memory.
 static LOCKS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
+
+/// A route that is gone.
+const WITHDRAWN: &str = "SNK-0042";
 
 /// What cannot be written for the target.
 const UNFIT: &str = "SNK-0014";
@@ -40,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) posting: Arc<Posting>,
     /// Why nothing of it can be sent: it is answered with this, as the target would refuse it.
     pub(crate) refused: Option<Reason>,
+    /// Whether its route is gone from the configuration.
+    pub(crate) withdrawn: bool,
     pub(crate) way: Arc<Way>,
     pub(crate) source: Arc<Source>,
 }
@@ -52,6 +57,8 @@ pub(crate) enum Reading {
     Poison(Poison),
     /// A record whose schema must be fetched first.
     NeedsSchema(u32),
+    /// An event of a tenant that is not known.
+    Stranger(TenantId),
 }
 
 /// Reads a record. Never waits.
@@ -65,7 +72,7 @@ pub(crate) fn read(record: &Fetched, decoder: &Decoder, plan: &Plan) -> Reading 
     };
     let Some(schema) = decoder.cached(id) else { return Reading::NeedsSchema(id) };
     match decode(record, value, &schema, datum, plan) {
-        Ok(jobs) => Reading::Jobs(jobs),
+        Ok(reading) => reading,
         Err(poison) => Reading::Poison(poison),
     }
 }
@@ -76,16 +83,15 @@ fn decode(
     schema: &WriterSchema,
     datum: &[u8],
     plan: &Plan,
-) -> Result<Vec<Job>, Poison> {
+) -> Result<Reading, Poison> {
     let DecodedEvent { envelope, data } = decode_event(schema, datum)
         .map_err(|error| Poison { code: error.code(), message: error.to_string() })?;
     check_key(&record.key, &envelope)?;
-    let ways = plan.ways(&envelope.tenant, envelope.event_type).ok_or_else(|| Poison {
-        code: "SNK-0013",
-        message: format!("tenant `{}` is not configured in this region", envelope.tenant),
-    })?;
+    let Some(ways) = plan.ways(&envelope.tenant, envelope.event_type) else {
+        return Ok(Reading::Stranger(envelope.tenant));
+    };
     if ways.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Reading::Jobs(Vec::new()));
     }
     let body = bytes(&data).map_err(|message| Poison { code: UNFIT, message })?;
     let entity = EntityId::of_record_key(&record.key);
@@ -96,7 +102,37 @@ fn decode(
         key: record.key.clone(),
         value: value.clone(),
     });
-    Ok(ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect())
+    let mut jobs: Vec<Job> = ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect();
+    if plan.stands(&source.envelope.tenant, Standing::Removed) {
+        jobs.iter_mut().for_each(Job::withdraw);
+    }
+    Ok(Reading::Jobs(jobs))
+}
+
+impl Job {
+    /// Brings a posting that is not over to what is configured now. What it says stays.
+    pub(crate) fn renew(&mut self, plan: &Plan) {
+        let envelope = &self.source.envelope;
+        match plan.fate(&envelope.tenant, envelope.event_type, &self.way) {
+            Fate::On(way) if Arc::ptr_eq(&way, &self.way) => {}
+            Fate::On(way) => {
+                if let Ok(posting) = way.endpoint.readdress(&self.posting) {
+                    (self.posting, self.way) = (Arc::new(posting), way);
+                }
+            }
+            Fate::AsItWas => {}
+            Fate::Withdrawn => self.withdraw(),
+        }
+    }
+
+    /// Nothing of it is sent any more.
+    fn withdraw(&mut self) {
+        self.withdrawn = true;
+        let route = &self.way.name;
+        let gone =
+            || refuse(WITHDRAWN, &format!("route `{route}` or its tenant is gone from the configuration"));
+        self.refused.get_or_insert_with(gone);
+    }
 }
 
 fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, body: &Bytes) -> Job {
@@ -120,7 +156,14 @@ fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, bod
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         accepted_at: envelope.received_at / 1_000,
     };
-    Job { new, posting: Arc::new(posting), refused, way: Arc::clone(way), source: Arc::clone(source) }
+    Job {
+        new,
+        posting: Arc::new(posting),
+        refused,
+        withdrawn: false,
+        way: Arc::clone(way),
+        source: Arc::clone(source),
+    }
 }
 
 /// What is sent on a way, or why nothing can be.
