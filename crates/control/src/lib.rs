@@ -4,8 +4,10 @@
 
 mod pauses;
 mod read;
+mod stamp;
 mod state;
 
 pub use pauses::Pauses;
 pub use read::{Record, follow, read};
+pub use stamp::{REVISION_HEADER, revision_in, revision_stamp};
 pub use state::{Said, State, Unreadable};

@@ -219,6 +219,9 @@ impl Planner {
         };
         self.failing = false;
         let Drafts { mut plan, ready, .. } = drafts.into_inner();
+        if let Origin::Control { live, .. } = &self.origin {
+            plan.knows_of(live.current().iter().map(|(tenant, state)| (tenant.clone(), state.revision)));
+        }
         self.put(&mut plan, ready, &built);
         let mut troubles = built.troubles;
         self.letters(&mut plan, &built.removed, &mut troubles)?;

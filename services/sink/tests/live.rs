@@ -6,10 +6,12 @@ mod common;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
+use axum::{Router, http::HeaderMap};
 use common::{REGION, RunningSink, World, eventually, header};
 use contract::{Outcome, OutcomeStatus};
 use event::{EventId, ObjectKind, TenantId};
@@ -72,6 +74,15 @@ async fn pay(world: &World, tenant: &str, entity: &str) -> EventId {
     envelope.event_id
 }
 
+/// The same, let in under a state of the tenant.
+async fn pay_under(world: &World, applied: &Applied, tenant: &str, entity: &str) -> EventId {
+    let (envelope, key, value) = world.payment_of(&id(tenant), entity, 1);
+    let stamp = control::revision_stamp(applied.0[tenant].revision);
+    let headers: &[(&str, &[u8])] = &[(control::REVISION_HEADER, &stamp)];
+    world.publish_with(ObjectKind::Payment, &key, Some(&value), headers).await;
+    envelope.event_id
+}
+
 async fn outcome(world: &World, event: EventId) -> Outcome {
     let mut found = None;
     eventually("the event has an outcome", async || {
@@ -113,6 +124,34 @@ async fn a_new_tenants_first_event_is_delivered_and_a_strangers_is_kept() {
     assert_eq!(header(&letters[0], "cf-code").as_deref(), Some("SNK-0013"));
     sink.stop().await;
     assert_eq!(world.totals().effects as usize, names.len() + 1);
+}
+
+/// An event takes the routes under which it was let in, however soon that is after they were applied.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_not_taken_in_under_older_routes_than_it_was_let_in_under() {
+    let world = world(&["acme"]).await;
+    let sink = world.sink_with(live(&world)).await;
+    sink.until_ready().await;
+    let mut applied = Applied::default();
+    let mut files = files(&world, "acme");
+    applied.apply(&world, "acme", files.clone()).await;
+    for turn in 0..10 {
+        let connection =
+            files["connections/erp.yaml"].replace("connection: erp", &format!("connection: c{turn}"));
+        files.insert(
+            format!("connections/c{turn}.yaml"),
+            connection.replace("/acme\"", &format!("/c{turn}\"")),
+        );
+        let route = format!("route: r{turn}\non: [payment.received]\nto: c{turn}\n");
+        files.insert(format!("routes/r{turn}.yaml"), route);
+        applied.apply(&world, "acme", files.clone()).await;
+        let event = pay_under(&world, &applied, "acme", &format!("PAY-{turn}")).await;
+        eventually("it takes every route", async || {
+            world.outcomes().await.iter().filter(|o| o.event_id == event).count() == turn + 2
+        })
+        .await;
+    }
+    sink.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,5 +265,77 @@ async fn a_tenant_without_its_dead_letter_topic_waits() {
     eventually("it is said", async || troubled(&sink).await == 1.0).await;
     world.broker.create_topic(&topics::names::dlq(REGION, Some(&id("globex"))), 1).unwrap();
     assert_eq!(outcome(&world, waits).await.status, OutcomeStatus::Committed);
+    sink.stop().await;
+}
+
+/// What was left in the log because its target was away is read again under other routes: it keeps the one that it came under, and that
+/// is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_in_the_log_keeps_the_routes_that_it_came_under() {
+    const STUCK: usize = 300;
+    const OTHERS: usize = 40;
+    let world = world(&["acme", "globex"]).await;
+    let sink = world.sink_with(Options { window: 8, ..live(&world) }).await;
+    sink.until_ready().await;
+    let mut applied = Applied::default();
+    let mut dead = files(&world, "acme");
+    let connection = dead.get_mut("connections/erp.yaml").unwrap();
+    *connection = connection.replace(&world.erp.url(), "http://127.0.0.1:1");
+    applied.apply(&world, "acme", dead).await;
+    applied.apply(&world, "globex", files(&world, "globex")).await;
+    for i in 0..STUCK {
+        pay(&world, "acme", &format!("STUCK-{i}")).await;
+    }
+    for i in 0..OTHERS {
+        pay(&world, "globex", &format!("OTHER-{i}")).await;
+    }
+    world.settled(OTHERS).await;
+    let mut renamed = files(&world, "acme");
+    renamed.remove("routes/payments.yaml");
+    renamed.insert("routes/receipts.yaml".into(), "route: receipts\non: [\"payment.*\"]\nto: erp\n".into());
+    applied.apply(&world, "acme", renamed).await;
+    world.settled(STUCK + OTHERS).await;
+    assert!(sink.metric("reread_records_total").await > 0.0, "nothing was left in the log");
+    let new = pay(&world, "acme", "NEW").await;
+    let new = outcome(&world, new).await;
+    assert_eq!((new.status, new.route.as_str()), (OutcomeStatus::Committed, "receipts"));
+    sink.stop().await;
+    let outcomes = world.outcomes().await;
+    let gone = outcomes.iter().filter(|o| o.route == "payments" && o.status == OutcomeStatus::Rejected);
+    assert_eq!(gone.count(), STUCK);
+    let accounts = world.sandbox.summary().accounts;
+    assert_eq!((accounts["acme"].totals.effects, accounts["globex"].totals.effects), (1, OTHERS as u64));
+}
+
+/// With tenants of a folder too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_secret_is_used_without_a_restart() {
+    let world = World::start("keyed").await;
+    let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let answer = move |headers: HeaderMap| {
+        let token = headers["authorization"].to_str().unwrap().to_owned();
+        said.send(token).unwrap();
+        std::future::ready(r#"{"id":"1"}"#)
+    };
+    let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    let secret = world.dir.path().join("acme.token");
+    std::fs::write(&secret, "the-first").unwrap();
+    let file = world.dir.path().join("tenants/acme/connections/erp.yaml");
+    let connection = std::fs::read_to_string(&file).unwrap().replace(&world.erp.url(), &url);
+    std::fs::write(&file, format!("{connection}secrets: {{token: \"file:{}\"}}\n", secret.display()))
+        .unwrap();
+    let sink = world.sink().await;
+    world.pay("PAY-0", 1).await;
+    assert_eq!(heard.recv().await.unwrap(), "Bearer the-first");
+    std::fs::write(&secret, "the-second").unwrap();
+    let mut sent = 0;
+    eventually("the second one is used", async || {
+        sent += 1;
+        world.pay(&format!("PAY-{sent}"), 1).await;
+        heard.recv().await.unwrap() == "Bearer the-second"
+    })
+    .await;
     sink.stop().await;
 }

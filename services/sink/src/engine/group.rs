@@ -256,6 +256,9 @@ impl Engine {
 
     /// Takes a record in. Gives it back if something must be known first. `covered` says that nobody knows more of its tenant.
     fn admit(&mut self, record: Fetched, covered: bool) -> Option<(Fetched, Wait)> {
+        if !covered && self.is_ahead(&record) {
+            return Some((record, Wait::Tenant));
+        }
         let core = core_id(record.id);
         match admission::read(&record, &self.parts.decoder, &self.parts.plan) {
             Reading::NeedsSchema(id) => return Some((record, Wait::Schema(id))),

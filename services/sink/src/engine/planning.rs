@@ -59,6 +59,15 @@ impl Engine {
         self.parts.core.belongs(target.id, target.slot, target.weight);
     }
 
+    /// Whether an event was let in under a state of its tenant that this process has not read yet.
+    pub(super) fn is_ahead(&self, record: &Fetched) -> bool {
+        let Some(headers) = record.key.headers.as_deref().filter(|_| self.parts.live) else { return false };
+        let stamp = headers.iter().find(|(name, _)| name == control::REVISION_HEADER);
+        let Some(revision) = stamp.and_then(|(_, value)| control::revision_in(value)) else { return false };
+        let tenant = event::RecordKey::tenant_of(&record.key);
+        tenant.is_some_and(|tenant| !self.parts.plan.is_up_to(&tenant, revision))
+    }
+
     /// A tenant that is not known may be new, and the news still on its way: its partition waits until the control topic was read to
     /// an end that is behind whatever let the event in. Gives the record back if it is to wait. `covered` says that this was done.
     pub(super) fn stranger(&mut self, record: Fetched, tenant: &TenantId, covered: bool) -> Option<Fetched> {

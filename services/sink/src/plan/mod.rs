@@ -87,6 +87,8 @@ pub(crate) struct Plan {
     tenants: AHashMap<TenantId, Arc<Planned>>,
     /// Tenants that there are, and whose configuration cannot be carried out here.
     broken: BTreeSet<TenantId>,
+    /// The newest state of each tenant that was read, whether it could be carried out or not.
+    revisions: AHashMap<TenantId, u64>,
     slots: AHashMap<TenantId, TenantSlot>,
     ids: AHashMap<(TenantId, String), ConnectionId>,
     connections: BTreeMap<ConnectionId, Target>,
@@ -164,6 +166,7 @@ impl Plan {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let same = |(tenant, planned): (&TenantId, &Arc<Planned>)| other.has_as(tenant, planned);
         self.broken == other.broken
+            && self.revisions == other.revisions
             && self.tenants.len() == other.tenants.len()
             && self.tenants.iter().all(same)
     }
@@ -175,6 +178,16 @@ impl Plan {
     /// These tenants are there, and nobody can say what their events ask for.
     pub(crate) fn breaks(&mut self, tenants: BTreeSet<TenantId>) {
         self.broken = tenants;
+    }
+
+    /// The newest state of each tenant that was read.
+    pub(crate) fn knows_of(&mut self, revisions: impl Iterator<Item = (TenantId, u64)>) {
+        self.revisions = revisions.collect();
+    }
+
+    /// Whether this state of the tenant, or a newer one, was read.
+    pub(crate) fn is_up_to(&self, tenant: &TenantId, revision: u64) -> bool {
+        self.revisions.get(tenant).is_some_and(|known| *known >= revision)
     }
 
     /// Whether the tenant is one of those.
