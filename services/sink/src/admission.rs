@@ -4,7 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
-use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
+use contract::{
+    DecodeError, DecodedEvent, Decoder, REPLAY_HEADER, Replay, WriterSchema, decode_event, split_wire,
+};
 use delivery::{ErrorClass, NewPosting, Reason};
 use event::{EntityId, Envelope, PostingKey, RecordKey, TenantId};
 use kafka::{AssignmentId, Fetched, Label};
@@ -22,6 +24,9 @@ static LOCKS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::n
 
 /// A route that is gone.
 const WITHDRAWN: &str = "SNK-0042";
+
+/// In a millisecond.
+const MICROS: i64 = 1_000;
 
 /// What cannot be written for the target.
 const UNFIT: &str = "SNK-0014";
@@ -102,7 +107,10 @@ fn decode(
         key: record.key.clone(),
         value: value.clone(),
     });
-    let mut jobs: Vec<Job> = ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect();
+    let replay = replay(&record.key);
+    let wanted = ways.iter().filter(|way| replay.as_ref().is_none_or(|replay| replay.is_about(&way.name)));
+    let event = Event { source: &source, entity, data: &data, body: &body, replay: replay.as_ref() };
+    let mut jobs: Vec<Job> = wanted.map(|way| job(way, &event)).collect();
     if plan.stands(&source.envelope.tenant, Standing::Removed) {
         jobs.iter_mut().for_each(Job::withdraw);
     }
@@ -135,9 +143,29 @@ impl Job {
     }
 }
 
-fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, body: &Bytes) -> Job {
+/// What the postings of an event are made of.
+struct Event<'a> {
+    source: &'a Arc<Source>,
+    entity: EntityId,
+    data: &'a Value,
+    body: &'a Bytes,
+    replay: Option<&'a Replay>,
+}
+
+/// What an operator asked for with the record, if it was published once more for that.
+fn replay(label: &Label) -> Option<Replay> {
+    let headers = label.headers.as_deref()?.iter();
+    headers.filter(|(name, _)| name == REPLAY_HEADER).find_map(|(_, value)| Replay::from_header(value))
+}
+
+fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
+    let Event { source, entity, data, body, replay } = *event;
     let envelope = &source.envelope;
-    let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
+    let generation = replay.map_or(0, |replay| replay.generation);
+    let key = PostingKey { event: envelope.event_id, route: way.route, generation };
+    // A new posting is as old as the wish for it.
+    let since =
+        replay.filter(|replay| replay.generation > 0).map_or(envelope.received_at, |replay| replay.at);
     let (posting, refused) = match posting(way, envelope, key, (data, body)) {
         Ok(posting) => (posting, None),
         Err(reason) => (Posting::nothing(key, &envelope.entity, envelope.source_version), Some(reason)),
@@ -154,7 +182,7 @@ fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, bod
         alone: way.endpoint.needs_own_intent(),
         conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
-        accepted_at: envelope.received_at / 1_000,
+        accepted_at: since / MICROS,
     };
     Job {
         new,

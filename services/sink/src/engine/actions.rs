@@ -190,8 +190,7 @@ impl Engine {
             return self.parts.metrics.duplicate(&envelope.tenant);
         }
         if let Some(settlement) = active.settlement {
-            let micros = settlement.outcome.settled_at * 1_000 - envelope.received_at;
-            let seconds = micros as f64 / 1e6;
+            let seconds = (settlement.outcome.settled_at - active.job.new.accepted_at) as f64 / 1e3;
             let status = settlement.outcome.status;
             self.parts.metrics.settled(&envelope.tenant, &active.job.way.name, status, seconds);
         }
