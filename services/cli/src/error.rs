@@ -85,7 +85,7 @@ pub enum CommandError {
         now: String,
     },
     /// The tenants' configuration has problems, which were printed.
-    #[error("{} has {problems} problems; nothing was compared or written", dir.display())]
+    #[error("{} has {problems} problem{}; nothing was compared or written", dir.display(), if *problems == 1 { "" } else { "s" })]
     NotValid {
         /// The folder.
         dir: PathBuf,
