@@ -8,6 +8,7 @@ mod order;
 mod pauses;
 mod plan;
 mod read;
+mod stamp;
 mod state;
 
 pub use apply::{Applied, ApplyError, apply, read_whole};
@@ -16,4 +17,5 @@ pub use order::{Order, Refusal};
 pub use pauses::Pauses;
 pub use plan::{Desired, Kind, Plan, TenantPlan};
 pub use read::{Record, follow, read};
+pub use stamp::{REVISION_HEADER, revision_in, revision_stamp};
 pub use state::{Said, State, Unreadable};

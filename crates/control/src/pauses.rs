@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Command, Subject, Verb};
+use contract::{Command, Subject, UnreadableCommand, Verb};
 
 /// The pauses that no resumption followed.
 #[derive(Clone, Debug, Default)]
 pub struct Pauses(BTreeMap<Subject, Command>);
 
 impl Pauses {
-    /// Takes a command in.
-    pub fn take(&mut self, command: Command) {
+    /// Takes a record of a command in. No value is the trace of one that is gone, and changes nothing.
+    ///
+    /// # Errors
+    /// Where it is no command. What was paused stays so.
+    pub fn take(&mut self, value: Option<&[u8]>) -> Result<(), UnreadableCommand> {
+        let Some(value) = value else { return Ok(()) };
+        let command = Command::parse(value)?;
         match command.command {
             Verb::Pause => drop(self.0.insert(command.subject.clone(), command)),
             Verb::Resume => drop(self.0.remove(&command.subject)),
         }
+        Ok(())
     }
 
     /// Whether a route is paused, by itself or with its connection or tenant.

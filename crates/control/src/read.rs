@@ -17,6 +17,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A record of the topic, as it stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// Its offset.
+    pub offset: i64,
     /// Its key.
     pub key: Vec<u8>,
     /// Its value; none is the trace of a record that is gone.
@@ -79,7 +81,7 @@ fn tail(
         tail.next(LOOK, |_, record| {
             *next = record.offset + 1;
             let key = record.key.unwrap_or_default().to_vec();
-            report(Record { key, value: record.value.map(<[u8]>::to_vec) });
+            report(Record { offset: record.offset, key, value: record.value.map(<[u8]>::to_vec) });
         })?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! All that the topic says.
 
-use contract::{Command, UnreadableCommand};
+use contract::UnreadableCommand;
 use event::TenantId;
 use tenancy::{
     Live,
@@ -25,8 +25,6 @@ pub enum Said {
     Pauses,
     /// A tenant's configuration.
     Tenant(TenantId),
-    /// Nothing: the trace of a record that is gone.
-    Nothing,
 }
 
 /// A record that this build cannot read. What was in force before it stays.
@@ -58,8 +56,7 @@ impl State {
                 Err(source) => Err(Unreadable::Tenant { tenant, source }),
             };
         }
-        let Some(value) = value else { return Ok(Said::Nothing) };
-        self.pauses.take(Command::parse(value)?);
+        self.pauses.take(value)?;
         Ok(Said::Pauses)
     }
 }
@@ -67,7 +64,7 @@ impl State {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use contract::{Subject, Verb};
+    use contract::{Command, Subject, Verb};
     use tenancy::{Revision, revision::Files};
 
     use super::*;
@@ -87,7 +84,11 @@ mod tests {
         let pause = command(Verb::Pause);
         assert_eq!(state.take(&pause.key(), Some(&pause.value().unwrap())).unwrap(), Said::Pauses);
         assert!(state.pauses.covers("acme", "erp", "orders"));
-        assert_eq!(state.take(&pause.key(), None).unwrap(), Said::Nothing);
+        assert_eq!(state.take(&pause.key(), None).unwrap(), Said::Pauses);
+        assert!(
+            state.pauses.covers("acme", "erp", "orders"),
+            "the trace of a record that is gone says nothing"
+        );
         let resume = command(Verb::Resume);
         state.take(&resume.key(), Some(&resume.value().unwrap())).unwrap();
         assert!(!state.pauses.covers("acme", "erp", "orders"));

@@ -295,6 +295,36 @@ impl Core {
         if !self.open_record(partition, offset, postings.len() as u32) {
             return false;
         }
+        self.take_in(partition, offset, postings, tickets);
+        self.check_room(partition);
+        true
+    }
+
+    /// A record that was held turned out to ask for these postings; see [`Core::admit`]. Records of one entity come in their order.
+    pub fn admit_held(
+        &mut self,
+        partition: PartitionId,
+        offset: i64,
+        postings: &[NewPosting],
+        tickets: &mut Vec<Option<Ticket>>,
+    ) {
+        let Some(state) = self.partitions.get_mut(&partition) else { return };
+        state.load.held = state.load.held.saturating_sub(1);
+        if let Some(offset) = state.window.turn_out(offset, postings.len() as u32) {
+            self.actions.push(Action::StoreOffset { partition, offset });
+        }
+        self.take_in(partition, offset, postings, tickets);
+        self.make_room(partition);
+        self.check_room(partition);
+    }
+
+    fn take_in(
+        &mut self,
+        partition: PartitionId,
+        offset: i64,
+        postings: &[NewPosting],
+        tickets: &mut Vec<Option<Ticket>>,
+    ) {
         for new in postings {
             let left = self
                 .partitions
@@ -302,11 +332,10 @@ impl Core {
                 .is_some_and(|p| p.load.leave(p.load.owner(new, offset), offset));
             tickets.push((!left).then(|| self.insert(*new, partition, offset)));
         }
-        self.check_room(partition);
-        true
     }
 
-    /// A record arrived that cannot be read. It holds the prefix until [`Core::release`], once its dead letter is safe.
+    /// A record arrived that cannot be read, or not yet. It holds the prefix until [`Core::release`], once its dead letter is safe, or
+    /// [`Core::admit_held`].
     pub fn hold(&mut self, partition: PartitionId, offset: i64) -> bool {
         let opened = self.open_record(partition, offset, 1);
         if let Some(state) = self.partitions.get_mut(&partition) {
@@ -327,6 +356,11 @@ impl Core {
     /// Whether the partition's window is full, so that nothing more is to be fetched.
     pub fn is_paused(&self, partition: PartitionId) -> bool {
         self.partitions.get(&partition).is_some_and(|p| p.paused)
+    }
+
+    /// The first offset of the partition that was not taken in yet, and whether a record before it is not settled.
+    pub fn seen(&self, partition: PartitionId) -> Option<(i64, bool)> {
+        self.partitions.get(&partition).map(|p| (p.window.next(), p.window.len() > 0))
     }
 
     /// Takes a fact and decides.

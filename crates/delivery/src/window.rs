@@ -60,6 +60,15 @@ impl Window {
         self.advance()
     }
 
+    /// The record at `offset`, which was held as one, turned out to have `pending` postings. Returns the offset to store if the prefix grew.
+    pub(crate) fn turn_out(&mut self, offset: i64, pending: u32) -> Option<i64> {
+        if let Ok(at) = self.entries.binary_search_by_key(&offset, |e| e.offset) {
+            check_invariant!(ContiguousPrefix, self.entries[at].pending == 1);
+            self.entries[at].pending = pending;
+        }
+        self.advance()
+    }
+
     fn advance(&mut self) -> Option<i64> {
         let before = self.last_stored;
         while self.entries.front().is_some_and(|e| e.pending == 0) {
@@ -85,6 +94,18 @@ mod tests {
         assert_eq!(window.settle(13), None);
         assert_eq!(window.settle(10), Some(14), "a gap in the log is no hole in the prefix");
         assert_eq!(window.len(), 0);
+    }
+
+    #[test]
+    fn a_held_record_may_turn_out_to_have_any_number_of_postings() {
+        let mut window = Window::new(0);
+        for offset in 0..3 {
+            assert_eq!(window.push(offset, 1), None);
+        }
+        assert_eq!(window.turn_out(1, 0), None);
+        assert_eq!(window.turn_out(0, 2), None);
+        assert_eq!(window.settle(0), None);
+        assert_eq!(window.settle(0), Some(2), "what has none is over with what is before it");
     }
 
     #[test]

@@ -284,6 +284,14 @@ impl Endpoint {
         Ok(posting)
     }
 
+    /// The same posting for this endpoint: what it says stays, where it goes is made anew.
+    ///
+    /// # Errors
+    /// As [`Endpoint::posting`].
+    pub fn readdress(&self, posting: &Posting) -> Result<Posting, String> {
+        self.posting(posting.key(), posting.reference(), posting.source_version(), posting.payload.clone())
+    }
+
     fn check_reference(&self, reference: &str) -> Result<(), String> {
         if let Some(max) = self.max_reference
             && reference.chars().count() > max

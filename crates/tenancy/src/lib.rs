@@ -37,6 +37,7 @@ mod set;
 mod source;
 mod tenant;
 mod value;
+mod watch;
 
 pub use changes::{Change, What, changes};
 pub use connection::{Connection, Webhook};
@@ -55,3 +56,4 @@ pub use secret::{Environment, Given, SecretSource};
 pub use set::TenantSet;
 pub use source::TenantsFrom;
 pub use tenant::{Quota, Tenant};
+pub use watch::Watch;

@@ -2,14 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use event::TenantId;
-use secrecy::zeroize::Zeroizing;
-use sha2::{Digest, Sha256};
 
 use crate::{
     offline::Offline,
@@ -17,6 +13,7 @@ use crate::{
     secret::SecretSource,
     set::TenantSet,
     tenant::Tenant,
+    watch::{Asked, Watch},
 };
 
 /// Whether a service can work with a tenant; the reason if not.
@@ -42,6 +39,10 @@ pub struct InForce {
     pub troubles: BTreeMap<TenantId, String>,
     /// What the secrets said, hashed: another value means that one was rotated.
     pub secrets: [u8; 32],
+    /// The references that were resolved for it: once one of them has changed it is time to build anew.
+    pub watch: Watch,
+    /// Those of `held` that are removed: nothing will ever be sent to them.
+    pub removed: BTreeSet<TenantId>,
 }
 
 impl Live {
@@ -62,6 +63,11 @@ impl Live {
         Some(taken)
     }
 
+    /// Takes the place of what was taken in, by one who has read the topic from its beginning. What was in force stays known.
+    pub fn renew(&mut self, read: Self) {
+        (self.current, self.unreadable) = (read.current, read.unreadable);
+    }
+
     /// The newest revision of a tenant that could be read.
     pub fn current(&self) -> &BTreeMap<TenantId, Arc<Revision>> {
         &self.current
@@ -75,7 +81,7 @@ impl Live {
     /// Resolves secrets anew and puts the tenants together. Where a tenant's newest revision cannot be carried out its last good one is
     /// in force; where there is none and only its secrets are missing, it is held.
     pub fn build(&mut self, source: &dyn SecretSource, fits: Fits<'_>) -> InForce {
-        let fingerprint = Fingerprint { source, hash: Mutex::default() };
+        let asked = Asked::new(source);
         let mut built = InForce::default();
         // Those that are as they were come first, then those that have changed, so that a newcomer cannot take another's key.
         let mut revisions: Vec<Arc<Revision>> = self.current.values().cloned().collect();
@@ -85,10 +91,11 @@ impl Live {
             None => 2,
         });
         for revision in revisions {
-            self.add(&mut built, &revision, &fingerprint, fits);
+            self.add(&mut built, &revision, &asked, fits);
         }
         built.troubles.extend(self.unreadable.iter().map(|(tenant, why)| (tenant.clone(), why.clone())));
-        built.secrets = fingerprint.finish();
+        built.watch = asked.finish();
+        built.secrets = built.watch.digest();
         built
     }
 
@@ -103,6 +110,7 @@ impl Live {
         if revision.removed {
             if built.set.add(tenant.as_str(), &revision.files, &Offline, fits).is_ok() {
                 built.held.insert(tenant.clone());
+                built.removed.insert(tenant.clone());
             }
             return;
         }
@@ -139,51 +147,14 @@ impl InForce {
         folders: &BTreeMap<String, Files>,
         source: &dyn SecretSource,
     ) -> Result<Self, crate::ConfigErrors> {
-        let fingerprint = Fingerprint { source, hash: Mutex::default() };
-        let set = TenantSet::from_folders(name, folders, &fingerprint)?;
-        Ok(Self { set, secrets: fingerprint.finish(), ..Self::default() })
+        let asked = Asked::new(source);
+        let set = TenantSet::from_folders(name, folders, &asked)?;
+        let watch = asked.finish();
+        Ok(Self { set, secrets: watch.digest(), watch, ..Self::default() })
     }
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// Passes questions on, and hashes what is answered.
-struct Fingerprint<'a> {
-    source: &'a dyn SecretSource,
-    hash: Mutex<Sha256>,
-}
-
-impl Fingerprint<'_> {
-    fn note(&self, what: &[u8], answer: Option<&str>) {
-        let mut hash = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in [what, answer.unwrap_or_default().as_bytes()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-    }
-
-    fn finish(self) -> [u8; 32] {
-        self.hash.into_inner().unwrap_or_else(PoisonError::into_inner).finalize().into()
-    }
-}
-
-impl SecretSource for Fingerprint<'_> {
-    fn variable(&self, name: &str) -> Option<Zeroizing<String>> {
-        let value = self.source.variable(name);
-        self.note(name.as_bytes(), value.as_ref().map(|text| text.as_str()));
-        value
-    }
-
-    fn file(&self, path: &Path) -> io::Result<Zeroizing<String>> {
-        let text = self.source.file(path);
-        self.note(path.as_os_str().as_encoded_bytes(), text.as_ref().ok().map(|text| text.as_str()));
-        text
-    }
-
-    fn is_offline(&self) -> bool {
-        self.source.is_offline()
-    }
 }

@@ -16,6 +16,7 @@ use crate::{
     route::{self, Overlay, Route, RouteFile},
     secret::SecretSource,
     tenant::{self, Tenant},
+    watch::Asked,
 };
 
 /// Reads one tenant's folder. All of it is read even if a part is wrong, so that every problem is reported.
@@ -26,8 +27,10 @@ pub(crate) fn tenant(
     keys: &mut KeyRing,
     source: &dyn SecretSource,
 ) -> Option<Tenant> {
-    let tenant_file = read_tenant_file(place, folder, report, keys, source);
-    let connections = read_connections(folder, report, source);
+    let asked = Asked::new(source);
+    let tenant_file = read_tenant_file(place, folder, report, keys, &asked);
+    let connections = read_connections(folder, report, &asked);
+    let print = asked.print(folder);
     let mut routes = read_routes(folder, report);
     add_overlays(folder, &mut routes, report);
     check_sources(&connections, report);
@@ -48,6 +51,7 @@ pub(crate) fn tenant(
         quota: file.quota,
         connections,
         routes,
+        print,
         by_type,
     })
 }

@@ -56,6 +56,8 @@ pub struct Tenant {
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// Its routes, ordered by name.
     pub routes: Vec<Arc<Route>>,
+    /// A hash of its files and of what its secrets say: as long as it is the same, nothing about the tenant has changed.
+    pub print: [u8; 32],
     pub(crate) by_type: HashMap<EventType, Vec<Arc<Route>>>,
 }
 

@@ -72,8 +72,16 @@ fn removed_tenants_and_missing_secrets_let_nobody_in() {
 fn a_rotated_secret_is_noticed() {
     let mut live = Live::default();
     take(&mut live, &revision(None, "acme", "KEY"));
-    let secrets = |live: &mut Live, key| build(live, &[("KEY", key)]).secrets;
-    let first = secrets(&mut live, KEY);
-    assert_eq!(secrets(&mut live, KEY), first);
-    assert_ne!(secrets(&mut live, "another-key-of-acme"), first);
+    take(&mut live, &revision(None, "globex", "GLOBEX"));
+    let with = |live: &mut Live, key| build(live, &[("KEY", key), ("GLOBEX", "a-key-of-globex-s")]);
+    let print = |built: &InForce, tenant| built.set.tenant(&id(tenant)).unwrap().print;
+    let first = with(&mut live, KEY);
+    assert_eq!(with(&mut live, KEY).secrets, first.secrets);
+    let second = with(&mut live, "another-key-of-acme");
+    assert_ne!(second.secrets, first.secrets);
+    assert_ne!(print(&second, "acme"), print(&first, "acme"));
+    assert_eq!(print(&second, "globex"), print(&first, "globex"), "nothing about it has changed");
+    let given = |key| Given::new([("KEY", key), ("GLOBEX", "a-key-of-globex-s")]);
+    assert!(!first.watch.has_changed(&given(KEY)));
+    assert!(first.watch.has_changed(&given("another-key-of-acme")));
 }

@@ -4,9 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
-use contract::{DecodeError, DecodedEvent, Decoder, WriterSchema, decode_event, split_wire};
+use contract::{
+    DecodeError, DecodedEvent, Decoder, REPLAY_HEADER, Replay, WriterSchema, decode_event, split_wire,
+};
 use delivery::{ErrorClass, NewPosting, Reason};
-use event::{EntityId, Envelope, PostingKey, RecordKey};
+use event::{EntityId, Envelope, PostingKey, RecordKey, TenantId};
 use kafka::{AssignmentId, Fetched, Label};
 use mapping::Refusal;
 use serde_json::{Value, json};
@@ -14,11 +16,17 @@ use target::Posting;
 
 use crate::{
     evidence::Poison,
-    plan::{Plan, Way},
+    plan::{Fate, Plan, Standing, Way},
 };
 
 /// The same within a process is enough: locks are held in memory.
 static LOCKS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::new);
+
+/// A route that is gone.
+const WITHDRAWN: &str = "SNK-0042";
+
+/// In a millisecond.
+const MICROS: i64 = 1_000;
 
 /// What cannot be written for the target.
 const UNFIT: &str = "SNK-0014";
@@ -40,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) posting: Arc<Posting>,
     /// Why nothing of it can be sent: it is answered with this, as the target would refuse it.
     pub(crate) refused: Option<Reason>,
+    /// Whether its route is gone from the configuration.
+    pub(crate) withdrawn: bool,
     pub(crate) way: Arc<Way>,
     pub(crate) source: Arc<Source>,
 }
@@ -52,6 +62,8 @@ pub(crate) enum Reading {
     Poison(Poison),
     /// A record whose schema must be fetched first.
     NeedsSchema(u32),
+    /// An event of a tenant that is not known.
+    Stranger(TenantId),
 }
 
 /// Reads a record. Never waits.
@@ -65,7 +77,7 @@ pub(crate) fn read(record: &Fetched, decoder: &Decoder, plan: &Plan) -> Reading 
     };
     let Some(schema) = decoder.cached(id) else { return Reading::NeedsSchema(id) };
     match decode(record, value, &schema, datum, plan) {
-        Ok(jobs) => Reading::Jobs(jobs),
+        Ok(reading) => reading,
         Err(poison) => Reading::Poison(poison),
     }
 }
@@ -76,16 +88,15 @@ fn decode(
     schema: &WriterSchema,
     datum: &[u8],
     plan: &Plan,
-) -> Result<Vec<Job>, Poison> {
+) -> Result<Reading, Poison> {
     let DecodedEvent { envelope, data } = decode_event(schema, datum)
         .map_err(|error| Poison { code: error.code(), message: error.to_string() })?;
     check_key(&record.key, &envelope)?;
-    let ways = plan.ways(&envelope.tenant, envelope.event_type).ok_or_else(|| Poison {
-        code: "SNK-0013",
-        message: format!("tenant `{}` is not configured in this region", envelope.tenant),
-    })?;
+    let Some(ways) = plan.ways(&envelope.tenant, envelope.event_type) else {
+        return Ok(Reading::Stranger(envelope.tenant));
+    };
     if ways.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Reading::Jobs(Vec::new()));
     }
     let body = bytes(&data).map_err(|message| Poison { code: UNFIT, message })?;
     let entity = EntityId::of_record_key(&record.key);
@@ -96,12 +107,65 @@ fn decode(
         key: record.key.clone(),
         value: value.clone(),
     });
-    Ok(ways.iter().map(|way| job(way, &source, entity, &data, &body)).collect())
+    let replay = replay(&record.key);
+    let wanted = ways.iter().filter(|way| replay.as_ref().is_none_or(|replay| replay.is_about(&way.name)));
+    let event = Event { source: &source, entity, data: &data, body: &body, replay: replay.as_ref() };
+    let mut jobs: Vec<Job> = wanted.map(|way| job(way, &event)).collect();
+    if plan.stands(&source.envelope.tenant, Standing::Removed) {
+        jobs.iter_mut().for_each(Job::withdraw);
+    }
+    Ok(Reading::Jobs(jobs))
 }
 
-fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, body: &Bytes) -> Job {
+impl Job {
+    /// Brings a posting that is not over to what is configured now. What it says stays.
+    pub(crate) fn renew(&mut self, plan: &Plan) {
+        let envelope = &self.source.envelope;
+        match plan.fate(&envelope.tenant, envelope.event_type, &self.way) {
+            Fate::On(way) if Arc::ptr_eq(&way, &self.way) => {}
+            Fate::On(way) => {
+                if let Ok(posting) = way.endpoint.readdress(&self.posting) {
+                    (self.posting, self.way) = (Arc::new(posting), way);
+                }
+            }
+            Fate::AsItWas => {}
+            Fate::Withdrawn => self.withdraw(),
+        }
+    }
+
+    /// Nothing of it is sent any more.
+    fn withdraw(&mut self) {
+        self.withdrawn = true;
+        let route = &self.way.name;
+        let gone =
+            || refuse(WITHDRAWN, &format!("route `{route}` or its tenant is gone from the configuration"));
+        self.refused.get_or_insert_with(gone);
+    }
+}
+
+/// What the postings of an event are made of.
+struct Event<'a> {
+    source: &'a Arc<Source>,
+    entity: EntityId,
+    data: &'a Value,
+    body: &'a Bytes,
+    replay: Option<&'a Replay>,
+}
+
+/// What an operator asked for with the record, if it was published once more for that.
+fn replay(label: &Label) -> Option<Replay> {
+    let headers = label.headers.as_deref()?.iter();
+    headers.filter(|(name, _)| name == REPLAY_HEADER).find_map(|(_, value)| Replay::from_header(value))
+}
+
+fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
+    let Event { source, entity, data, body, replay } = *event;
     let envelope = &source.envelope;
-    let key = PostingKey { event: envelope.event_id, route: way.route, generation: 0 };
+    let generation = replay.map_or(0, |replay| replay.generation);
+    let key = PostingKey { event: envelope.event_id, route: way.route, generation };
+    // A new posting is as old as the wish for it.
+    let since =
+        replay.filter(|replay| replay.generation > 0).map_or(envelope.received_at, |replay| replay.at);
     let (posting, refused) = match posting(way, envelope, key, (data, body)) {
         Ok(posting) => (posting, None),
         Err(reason) => (Posting::nothing(key, &envelope.entity, envelope.source_version), Some(reason)),
@@ -118,9 +182,16 @@ fn job(way: &Arc<Way>, source: &Arc<Source>, entity: EntityId, data: &Value, bod
         alone: way.endpoint.needs_own_intent(),
         conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
-        accepted_at: envelope.received_at / 1_000,
+        accepted_at: since / MICROS,
     };
-    Job { new, posting: Arc::new(posting), refused, way: Arc::clone(way), source: Arc::clone(source) }
+    Job {
+        new,
+        posting: Arc::new(posting),
+        refused,
+        withdrawn: false,
+        way: Arc::clone(way),
+        source: Arc::clone(source),
+    }
 }
 
 /// What is sent on a way, or why nothing can be.

@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Folder of the tenants' configuration [default: tenants]
     #[arg(long, value_name = "DIR")]
     tenants: Option<String>,
+    /// Whether that folder says which tenants there are, or the control topic [default: folder]
+    #[arg(long, value_name = "folder|control")]
+    tenants_from: Option<String>,
     /// Folder of the local ledger [default: data/ledger]
     #[arg(long, value_name = "DIR")]
     ledger_dir: Option<String>,
@@ -74,6 +77,7 @@ impl Arguments {
             .set("--bootstrap", "kafka.bootstrap", self.bootstrap.clone())
             .set("--registry", "registry.url", self.registry.clone())
             .set("--tenants", "tenants", self.tenants.clone())
+            .set("--tenants-from", "tenants_from", self.tenants_from.clone())
             .set("--ledger-dir", "ledger.dir", self.ledger_dir.clone())
             .set("--admin-listen", "admin_listen", self.admin_listen.clone())
     }

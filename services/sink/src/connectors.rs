@@ -1,6 +1,10 @@
 //! The connectors that routes ask for: definitions, and the mappings that are made of what stands beside them.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use contract::{Contracts, DataType};
 use event::EventType;
@@ -14,24 +18,24 @@ use tenancy::Route;
 use crate::plan::PlanError;
 
 /// The definitions that were asked for.
-pub(crate) struct Connectors<'a> {
-    dir: Option<&'a Path>,
+pub(crate) struct Connectors {
+    dir: Option<PathBuf>,
     known: BTreeMap<String, Arc<Connector>>,
     /// What stands beside the definitions.
     beside: Option<mapping::connectors::Connectors>,
 }
 
-impl<'a> Connectors<'a> {
+impl Connectors {
     /// Definitions of the folder `dir`, or of the binary.
-    pub(crate) fn new(dir: Option<&'a Path>) -> Self {
-        Self { dir, known: BTreeMap::new(), beside: None }
+    pub(crate) fn new(dir: Option<&Path>) -> Self {
+        Self { dir: dir.map(Path::to_owned), known: BTreeMap::new(), beside: None }
     }
 
     pub(crate) fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
         if let Some(known) = self.known.get(name) {
             return Ok(Arc::clone(known));
         }
-        let connector = Arc::new(match self.dir {
+        let connector = Arc::new(match &self.dir {
             None => Connector::embedded(name)?,
             Some(dir) => {
                 let path = dir.join(format!("{name}.yaml"));
@@ -63,8 +67,9 @@ impl<'a> Connectors<'a> {
     ) -> Result<Option<Mapping>, PlanError> {
         let beside = match &mut self.beside {
             Some(known) => known,
-            unknown => unknown
-                .insert(self.dir.map_or_else(mapping::connectors::embedded, mapping::connectors::load)?),
+            unknown => unknown.insert(
+                self.dir.as_deref().map_or_else(mapping::connectors::embedded, mapping::connectors::load)?,
+            ),
         };
         let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
         let base = beside.base(&route.connection.connector, object).cloned();

@@ -5,15 +5,17 @@ mod actions;
 mod backlog;
 mod control;
 mod group;
+mod planning;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
+use ::control::Pauses;
 use ahash::{AHashMap, AHashSet};
 use contract::Decoder;
-use delivery::{Action, Core, Ticket};
+use delivery::{Action, Core, Intents, Ticket};
 use kafka::{AssignmentId, Member};
 use ledger::Ledger;
 use service_kit::Check;
@@ -23,7 +25,7 @@ use tracing::error;
 
 use crate::{
     admission::Job, clock::Clock, doubts::Doubts, message::Message, metrics::SinkMetrics, outbox::Outbox,
-    partition::Partition, plan::Plan, settlement::Settlement, shares::Shares, standby::Standby,
+    partition::Partition, plan::Plan, planner::Ask, settlement::Settlement, shares::Shares, standby::Standby,
 };
 pub(crate) use control::passed_over;
 use group::{Claims, Revocation};
@@ -89,8 +91,15 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) metrics: SinkMetrics,
     pub(crate) doubts: Doubts,
-    /// What the control topic says, as of the start; its further records come as messages.
-    pub(crate) control: ::control::State,
+    /// What operators paused, as of the start; further commands come as messages.
+    pub(crate) pauses: Pauses,
+    /// Whoever makes a new plan of what the control topic says.
+    pub(crate) planner: mpsc::Sender<Ask>,
+    /// Whether tenants come and go while the sink runs.
+    pub(crate) live: bool,
+    /// The topics that are read, with their numbers of partitions.
+    pub(crate) topics: Vec<(Arc<str>, i32)>,
+    pub(crate) intents: Intents,
     /// Passes once the group has given us our partitions and their ledgers are complete.
     pub(crate) assigned: Check,
     pub(crate) kafka: kafka::Settings,
@@ -129,6 +138,8 @@ pub(crate) struct Engine {
     restores: Arc<Mutex<()>>,
     /// Jobs for the ledger's thread, handed over once for each turn of the loop.
     ledger_jobs: Vec<ledger::Job>,
+    /// How many times the control topic was asked to be read to its end.
+    catch_ups: u64,
     tickets: Vec<Option<Ticket>>,
     failure: Option<EngineError>,
 }
@@ -151,6 +162,7 @@ impl Engine {
             restoring: 0,
             restores: Arc::default(),
             ledger_jobs: Vec::new(),
+            catch_ups: 0,
             tickets: Vec::new(),
             failure: None,
         }
@@ -160,6 +172,8 @@ impl Engine {
     pub(crate) async fn run(mut self) -> Result<(), EngineError> {
         let mut facts = Vec::with_capacity(BATCH);
         let mut gauges_set = Instant::now();
+        let plan = Arc::clone(&self.parts.plan);
+        plan.connections().for_each(|target| self.connect(target, None));
         self.apply_pauses();
         loop {
             let wake = tokio::time::Instant::from_std(self.wake());
@@ -221,7 +235,8 @@ impl Engine {
             Message::Schema(id, result) => self.schema(id, result),
             Message::Restored(id, result) => self.restored(id, result),
             Message::Reread(read) => self.reread(read),
-            Message::Control(record) => self.control(&record),
+            Message::Control(record) => self.control(record),
+            Message::Planned(planned) => self.planned(planned),
             Message::Left => {}
         }
     }

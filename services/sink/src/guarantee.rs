@@ -88,7 +88,7 @@ fn check_connections(tenant: &Tenant, problems: &mut Vec<Problem>) {
     }
 }
 
-fn examine_route(route: &Route, connectors: &mut Connectors<'_>, examined: &mut Examined) {
+fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Examined) {
     let connection = &*route.connection;
     let connector = match connectors.get(&connection.connector) {
         Ok(connector) => connector,

@@ -20,6 +20,7 @@ mod options;
 mod outbox;
 mod partition;
 mod plan;
+mod planner;
 mod reread;
 mod restore;
 mod service;

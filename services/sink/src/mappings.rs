@@ -10,11 +10,11 @@ use tenancy::Route;
 use crate::{connectors::Connectors, plan::PlanError};
 
 /// Compiles mappings of routes.
-pub struct RouteMappings<'a>(Connectors<'a>);
+pub struct RouteMappings(Connectors);
 
-impl<'a> RouteMappings<'a> {
+impl RouteMappings {
     /// With connectors of the folder `dir`, or of the binary.
-    pub fn new(dir: Option<&'a Path>) -> Self {
+    pub fn new(dir: Option<&Path>) -> Self {
         Self(Connectors::new(dir))
     }
 

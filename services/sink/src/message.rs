@@ -8,7 +8,20 @@ use kafka::{AssignmentId, GroupEvent, Journaled};
 use ledger::Written;
 use target::Standing;
 
-use crate::reread::{Gone, Reread};
+use crate::{
+    plan::Plan,
+    reread::{Gone, Reread},
+};
+
+/// A new plan.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<Plan>,
+    /// Everything that was to be known when the catch-up of this number was asked for is in it.
+    pub(crate) caught: Option<u64>,
+    /// How many tenants' configurations cannot be carried out as they are.
+    pub(crate) troubled: usize,
+}
 
 /// A fact for the engine.
 #[derive(Debug)]
@@ -31,6 +44,8 @@ pub(crate) enum Message {
     Restored(AssignmentId, Result<usize, String>),
     /// The next record of the control topic.
     Control(control::Record),
+    /// The configuration has changed.
+    Planned(Planned),
     /// The member has left the group: nothing more will come.
     Left,
 }

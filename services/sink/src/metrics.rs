@@ -24,6 +24,7 @@ pub(crate) struct SinkMetrics {
     takeover: HistogramVec,
     copied: IntCounterVec,
     paused: IntGaugeVec,
+    troubled: IntGaugeVec,
 }
 
 impl SinkMetrics {
@@ -95,12 +96,22 @@ impl SinkMetrics {
                 "1 for a route that an operator paused",
                 &["tenant", "route"],
             )?,
+            troubled: metrics.gauges(
+                "troubled_tenants_count",
+                "tenants whose configuration cannot be carried out here as it is; the log says why",
+                &[],
+            )?,
             copied: metrics.counters(
                 "standby_records_total",
                 "changelog records applied to standby copies",
                 &["topic"],
             )?,
         })
+    }
+
+    /// So many tenants' configurations cannot be carried out as they are.
+    pub(crate) fn troubled(&self, tenants: usize) {
+        self.troubled.with_label_values(&[] as &[&str]).set(tenants as i64);
     }
 
     /// Counts Intents that the local ledger did not take.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ledger::LedgerOptions;
 use serde::{Deserialize, Serialize};
+use tenancy::TenantsFrom;
 
 /// Everything that can be set about the sink.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub struct Options {
     pub region: String,
     /// The folder of the tenants' configuration.
     pub tenants: PathBuf,
+    /// Whether that folder says which tenants there are, or the control topic (docs/adr/0021).
+    pub tenants_from: TenantsFrom,
     /// A folder of connector definitions in the place of the embedded ones.
     pub connectors: Option<PathBuf>,
     /// The folder where refresh tokens are kept that take the place of one another.
@@ -91,6 +94,7 @@ impl Default for Options {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8083)),
             region: "eu".to_owned(),
             tenants: PathBuf::from("tenants"),
+            tenants_from: TenantsFrom::default(),
             connectors: None,
             signin: PathBuf::from("data/signin"),
             kafka: kafka::Settings::default(),

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use kafka::{Assigned, Fetched, Position};
 
-use crate::{outbox::Purpose, standby::Copied};
+use crate::{outbox::Purpose, plan::Plan, standby::Copied};
 
 /// Topic and partition of an assignment, its ledger's space, and the records that cannot be taken in yet.
 pub(crate) struct Partition {
@@ -26,6 +26,15 @@ pub(crate) struct Partition {
     pub(crate) held: bool,
     /// The schema that is being fetched.
     pub(crate) schema: Option<u32>,
+    /// The catch-up that is waited for, since nobody knows the first one's tenant.
+    pub(crate) unknown: Option<u64>,
+    /// Records of tenants whose configuration cannot be carried out here: they hold the prefix, and nobody else.
+    pub(crate) kept: Vec<Fetched>,
+    /// How many of the waiting records were there when that was asked for: what it does not know, nobody does.
+    pub(crate) covered: usize,
+    /// Plans that are no longer in force, each with the offset that the first record behind it has: those before it were taken in
+    /// under it, and are read again under it.
+    pub(crate) past: VecDeque<(i64, Arc<Plan>)>,
     /// Acknowledgements that came without a lease: a successor may not have read these records.
     pub(crate) late: Vec<(Purpose, Position)>,
 }
@@ -43,7 +52,23 @@ impl Partition {
             waiting: VecDeque::new(),
             held: false,
             schema: None,
+            unknown: None,
+            kept: Vec::new(),
+            covered: 0,
+            past: VecDeque::new(),
             late: Vec::new(),
+        }
+    }
+
+    /// The plan that the record at `offset` was taken in under; none if it is the one in force.
+    pub(crate) fn plan_at(&self, offset: i64) -> Option<&Arc<Plan>> {
+        self.past.iter().find(|(until, _)| offset < *until).map(|(_, plan)| plan)
+    }
+
+    /// Everything before `offset` is settled.
+    pub(crate) fn settled(&mut self, offset: i64) {
+        while self.past.front().is_some_and(|(until, _)| *until <= offset) {
+            self.past.pop_front();
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use ::control::{Pauses, State};
 use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
 use delivery::{Core, CoreOptions, Intents};
+use event::ObjectKind;
 use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
 use ledger::{Ledger, LedgerError, LedgerOptions, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions, FileStore, TokenStore};
 use telemetry::{IntCounter, Metrics, MetricsError};
-use tenancy::{ConfigErrors, Environment, TenantSet};
+use tenancy::{ConfigErrors, Environment, InForce, Live, TenantSet, TenantsFrom};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
@@ -22,7 +24,8 @@ use crate::{
     options::{IntentsOption, Options},
     outbox::Outbox,
     partition,
-    plan::{Plan, PlanError},
+    plan::{Compiler, Plan, PlanError},
+    planner::{Ask, Planner},
     shares::Shares,
     standby::{Copied, Standby},
 };
@@ -108,7 +111,7 @@ impl StartError {
 /// The sink, ready to run. Its admin server answers already.
 pub struct Service {
     options: Options,
-    plan: Arc<Plan>,
+    planner: Planner,
     lease: Duration,
     admin: Admin,
     readiness: Readiness,
@@ -124,9 +127,7 @@ impl Service {
     /// # Errors
     /// What is wrong with the configuration, see [`StartError`].
     pub async fn build(options: Options) -> Result<Self, StartError> {
-        let set = TenantSet::load(&options.tenants, &Environment).map_err(StartError::Tenants)?;
-        let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&options.signin));
-        let plan = Arc::new(Plan::compile(&set, &options.region, options.connectors.as_deref(), &store)?);
+        let planner = planner(&options)?;
         let lease = lease(&options)?;
         let registry = Metrics::new("sink")?;
         let metrics = SinkMetrics::new(&registry)?;
@@ -139,7 +140,7 @@ impl Service {
             })?;
         Ok(Self {
             options,
-            plan,
+            planner,
             lease,
             admin,
             readiness,
@@ -165,8 +166,10 @@ impl Service {
         self.registry.pass();
         let Some(topics) = self.topics(&shutdown).await? else { return Ok(()) };
         self.kafka.pass();
-        let Some(control) = self.control(&shutdown).await? else { return Ok(()) };
-        let result = self.deliver(client, schema, topics, control, shutdown).await;
+        let Some((State { pauses, tenants }, next)) = self.control(&shutdown).await? else { return Ok(()) };
+        let Some(this) = self.begin(tenants, next, &shutdown).await? else { return Ok(()) };
+        let control = (pauses, next);
+        let result = this.deliver(client, schema, topics, control, shutdown).await;
         result.map_err(|error| StartError::Stopped(crate::restore::chain(&error)))
     }
 
@@ -175,7 +178,7 @@ impl Service {
         registry: RegistryClient,
         outcome_schema: u32,
         topics: Vec<Topic>,
-        (control, next_record): (control::State, i64),
+        (pauses, next_record): (Pauses, i64),
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
         let options = self.options.clone();
@@ -188,15 +191,17 @@ impl Service {
             open_ledger(options.ledger.clone(), clock, outbound.clone(), self.metrics.refused_intents())
                 .await?;
         let standby = self.standby(&ledger, &topics)?;
-        let shares = shares(&self.plan, &options.region, &topics);
-        let topics = topics.into_iter().map(|topic| topic.name).collect();
+        let plan = Arc::clone(self.planner.plan());
+        let topics: Vec<_> = topics.iter().map(|t| (Arc::from(t.name.as_str()), t.partitions)).collect();
+        let shares = Shares::new(&plan, &options.region, &topics);
         let report = outbound.clone();
         let journal = Journal::new(&options.kafka, move |journaled| {
             report.send(Message::Journal(journaled)).ok();
         })?;
         let intents = intents(&options, self.lease);
-        self.plan.announce(intents);
-        let mut core = Core::new(CoreOptions {
+        plan.announce(&Plan::default(), intents);
+        self.metrics.troubled(self.planner.troubled());
+        let core = Core::new(CoreOptions {
             epoch: uuid::Uuid::new_v4().as_u64_pair().0,
             window: options.window,
             clock_skew_ms: options.clock_skew.as_millis() as u64,
@@ -204,11 +209,6 @@ impl Service {
             in_flight: options.in_flight,
             horizon_ms: u64::try_from(options.ledger.horizon.as_millis()).unwrap_or(u64::MAX),
         });
-        for target in self.plan.connections() {
-            core.connect(target.id, target.limits);
-            core.limit(target.id, &target.budgets);
-            core.belongs(target.id, target.slot, target.weight);
-        }
         let target = Client::new(ClientOptions {
             connect_timeout: options.connect_timeout,
             ..ClientOptions::default()
@@ -219,12 +219,14 @@ impl Service {
         })?;
         let group = GroupOptions {
             group: options.group.clone(),
-            topics,
+            topics: topics.iter().map(|(topic, _)| topic.to_string()).collect(),
             commit_every: options.commit_every,
             drain: options.drain,
             changelog: Some(topics::names::ledger),
         };
         self.follow(next_record, &outbound)?;
+        let live = self.planner.is_live();
+        let planner = start_planner(self.planner, outbound.clone())?;
         let report = outbound.clone();
         let member = Arc::new(Member::join(&options.kafka, group, move |event| {
             report.send(Message::Group(event)).ok();
@@ -234,7 +236,11 @@ impl Service {
             clock,
             core,
             shares,
-            plan: self.plan,
+            plan,
+            planner,
+            live,
+            topics,
+            intents,
             decoder: Arc::new(Decoder::new(registry)),
             ledger,
             standby,
@@ -243,7 +249,7 @@ impl Service {
             client: target,
             doubts: Doubts::new(self.metrics.in_doubt()),
             metrics: self.metrics,
-            control,
+            pauses,
             assigned: self.assigned,
             kafka: options.kafka.clone(),
             outcome_topic: Arc::from(topics::names::outcome(&options.region)),
@@ -335,6 +341,34 @@ impl Service {
         })
     }
 
+    /// Makes the plan of what the control topic says; nothing where a folder says it. Waits for the brokers.
+    async fn begin(
+        mut self,
+        tenants: Live,
+        next: i64,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, StartError> {
+        self.planner.know(tenants, next);
+        loop {
+            let mut planner = self.planner;
+            let begun = tokio::task::spawn_blocking(move || {
+                let begun = planner.begin();
+                (planner, begun)
+            });
+            let (planner, begun) =
+                begun.await.map_err(|panicked| StartError::Stopped(panicked.to_string()))?;
+            self.planner = planner;
+            match begun {
+                Ok(()) => return Ok(Some(self)),
+                Err(error) => self.kafka.fail(crate::restore::chain(&error)),
+            }
+            if stops(shutdown).await {
+                return Ok(None);
+            }
+            self.kafka.pass();
+        }
+    }
+
     /// What the control topic says, and the offset of its next record. Waits for the brokers: what is paused must be known before
     /// anything is taken in.
     async fn control(&self, shutdown: &Shutdown) -> Result<Option<(control::State, i64)>, StartError> {
@@ -360,8 +394,10 @@ impl Service {
     async fn topics(&self, shutdown: &Shutdown) -> Result<Option<Vec<Topic>>, StartError> {
         loop {
             let (settings, region) = (self.options.kafka.clone(), self.options.region.clone());
-            let plan = Arc::clone(&self.plan);
-            let checked = tokio::task::spawn_blocking(move || check_topics(&settings, &region, &plan)).await;
+            let plan = Arc::clone(self.planner.plan());
+            let objects = if self.planner.is_live() { ObjectKind::ALL.to_vec() } else { plan.objects() };
+            let check = move || check_topics(&settings, &region, &plan, &objects);
+            let checked = tokio::task::spawn_blocking(check).await;
             match checked {
                 Ok(Ok(topics)) => return Ok(Some(topics)),
                 Ok(Err(TopicProblem::Wrong(error))) => return Err(error),
@@ -375,9 +411,32 @@ impl Service {
     }
 }
 
-fn shares(plan: &Plan, region: &str, topics: &[Topic]) -> Shares {
-    let topics: Vec<_> = topics.iter().map(|t| (Arc::from(t.name.as_str()), t.partitions)).collect();
-    Shares::new(plan, region, &topics)
+/// Reads the tenants' configuration where it is a folder, and compiles it.
+fn planner(options: &Options) -> Result<Planner, StartError> {
+    let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&options.signin));
+    let compiler = Compiler::new(&options.region, options.connectors.as_deref(), store);
+    let brokers = (options.kafka.clone(), options.region.clone());
+    match options.tenants_from {
+        TenantsFrom::Control => Ok(Planner::of_control(compiler, brokers)),
+        TenantsFrom::Folder => {
+            let name = options.tenants.display().to_string();
+            let folders = TenantSet::read_folders(&options.tenants).map_err(StartError::Tenants)?;
+            let built = InForce::of_folder(&name, &folders, &Environment).map_err(StartError::Tenants)?;
+            Ok(Planner::of_folder(compiler, built, (name, folders), brokers)?)
+        }
+    }
+}
+
+/// Plans are made on a thread of their own, which ends with the engine.
+fn start_planner(
+    planner: Planner,
+    outbound: UnboundedSender<Message>,
+) -> Result<std::sync::mpsc::Sender<Ask>, StartError> {
+    let (asks, inbox) = std::sync::mpsc::channel();
+    let work = move || planner.run(&inbox, &outbound);
+    let started = std::thread::Builder::new().name("planner".into()).spawn(work);
+    started.map_err(|source| StartError::Io { what: "the planner's thread cannot start".into(), source })?;
+    Ok(asks)
 }
 
 /// Opening reads all of the store, so not on a thread that serves others.
@@ -415,7 +474,12 @@ enum TopicProblem {
     Wrong(StartError),
 }
 
-fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result<Vec<Topic>, TopicProblem> {
+fn check_topics(
+    settings: &kafka::Settings,
+    region: &str,
+    plan: &Plan,
+    objects: &[ObjectKind],
+) -> Result<Vec<Topic>, TopicProblem> {
     let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
     let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
     let partitions = |topic: &str| {
@@ -431,8 +495,8 @@ fn check_topics(settings: &kafka::Settings, region: &str, plan: &Plan) -> Result
         partitions(&topics::names::dlq(region, tenant))?;
     }
     let mut all = Vec::new();
-    for object in plan.objects() {
-        let topic = topics::names::object_topic(region, object);
+    for object in objects {
+        let topic = topics::names::object_topic(region, *object);
         let changelog = topics::names::ledger(&topic);
         let (have, want) = (partitions(&changelog)?, partitions(&topic)?);
         if have != want {

@@ -8,10 +8,13 @@
 use std::sync::Arc;
 
 use contract::{OutcomeStatus, encode_outcome};
-use delivery::{Outcome, Status};
+use delivery::{Class, OnUnknown, Outcome, ResolvedBy, Status};
 use ledger::{Entry, LedgerError, Stored};
 
 use crate::{admission::Job, outbox::Letter, partition::Partition};
+
+/// Sent again without anything that would keep it from being there twice.
+const TWICE: &str = "SNK-0044";
 
 /// A posting's end on its way.
 #[derive(Debug)]
@@ -60,6 +63,11 @@ pub(crate) fn outcome_letter(job: &Job, topic: &Arc<str>, schema_id: u32, outcom
     const MICROS: i64 = 1_000;
     let envelope = &job.source.envelope;
     let text = |text: &Arc<str>| text.as_ref().to_owned();
+    let (error_code, detail) = if may_be_twice(job, outcome) {
+        (Some(TWICE.to_owned()), Some("sent again after an attempt that may have been applied".to_owned()))
+    } else {
+        outcome.reason.as_ref().map(|reason| (text(&reason.code), text(&reason.message))).unzip()
+    };
     let event = contract::Outcome {
         event_id: envelope.event_id,
         tenant: envelope.tenant.clone(),
@@ -70,8 +78,8 @@ pub(crate) fn outcome_letter(job: &Job, topic: &Arc<str>, schema_id: u32, outcom
         generation: job.new.key.generation,
         status: status(outcome.status),
         target_document_id: outcome.document.as_ref().map(text),
-        error_code: outcome.reason.as_ref().map(|r| text(&r.code)),
-        detail: outcome.reason.as_ref().map(|r| text(&r.message)),
+        error_code,
+        detail,
         attempts: outcome.attempts,
         source_version: outcome.source_version,
         occurred_at: envelope.occurred_at,
@@ -86,6 +94,13 @@ pub(crate) fn outcome_letter(job: &Job, topic: &Arc<str>, schema_id: u32, outcom
         value: encode_outcome(schema_id, &event).into(),
         headers: Vec::new(),
     }
+}
+
+/// Whoever chose `on_unknown: resend` is told which documents to look at.
+fn may_be_twice(job: &Job, outcome: &Outcome) -> bool {
+    matches!(job.new.class, Class::Neither(OnUnknown::Resend))
+        && outcome.status == Status::Committed
+        && outcome.resolved_by == ResolvedBy::Resend
 }
 
 fn status(status: Status) -> OutcomeStatus {

@@ -21,7 +21,7 @@ pub(crate) struct Shares {
 impl Shares {
     /// `topics` are those that are read, with their numbers of partitions.
     pub(crate) fn new(plan: &Plan, region: &str, topics: &[Place]) -> Self {
-        let limited = plan.connections().iter().filter(|target| !target.budgets.is_empty());
+        let limited = plan.connections().filter(|target| !target.budgets.is_empty());
         let connections = limited.map(|target| {
             let names: Vec<String> = target.objects.iter().map(|o| names::object_topic(region, *o)).collect();
             let read = topics.iter().filter(|(topic, _)| names.iter().any(|name| **name == **topic));

@@ -80,6 +80,24 @@ async fn lost_answers_are_resolved_by_class() {
     }
 }
 
+/// Whoever takes duplicates over doubts is told of each event that may be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_of_a_route_that_resends_are_flagged() {
+    let world = World::start("neither").await;
+    let route = "route: payments\non: [\"payment.*\"]\nto: erp\npolicy: {on_unknown: resend}\n";
+    std::fs::write(world.dir.path().join("tenants/acme/routes/payments.yaml"), route).unwrap();
+    world.change(Change { drop_answer_next: Some(5), ..Change::default() });
+    let sink = world.sink().await;
+    for i in 0..20 {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    let outcomes = world.settled(20).await;
+    sink.stop().await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed));
+    let flagged = outcomes.iter().filter(|o| o.error_code.as_deref() == Some("SNK-0044")).count();
+    assert_eq!((flagged, world.totals().duplicates), (5, 5));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_document_is_a_dead_letter_with_its_original_bytes() {
     let world = World::start("keyed").await;

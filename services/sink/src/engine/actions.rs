@@ -35,6 +35,9 @@ impl Engine {
             Action::Done { ticket, duplicate_of } => self.done(ticket, duplicate_of),
             Action::StoreOffset { partition, offset } => {
                 self.parts.member.store(assignment(partition), offset);
+                if let Some(partition) = self.partitions.get_mut(&assignment(partition)) {
+                    partition.settled(offset);
+                }
             }
             Action::Reread { partition, backlog, from, to, fit } => {
                 self.read_again(partition, backlog, (from, to), fit);
@@ -126,6 +129,11 @@ impl Engine {
         let Some(active) = self.active.get(&ticket) else { return };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, "read_back");
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        if active.job.withdrawn {
+            // There is nobody to ask any more: a person has to see whether it was applied.
+            self.outbound.send(Message::ReadBack(ticket, ReadBack::Several, None)).ok();
+            return;
+        }
         let refused = active.job.refused.is_some();
         let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
         tokio::spawn(async move {
@@ -182,8 +190,7 @@ impl Engine {
             return self.parts.metrics.duplicate(&envelope.tenant);
         }
         if let Some(settlement) = active.settlement {
-            let micros = settlement.outcome.settled_at * 1_000 - envelope.received_at;
-            let seconds = micros as f64 / 1e6;
+            let seconds = (settlement.outcome.settled_at - active.job.new.accepted_at) as f64 / 1e3;
             let status = settlement.outcome.status;
             self.parts.metrics.settled(&envelope.tenant, &active.job.way.name, status, seconds);
         }

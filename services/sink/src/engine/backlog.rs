@@ -65,10 +65,15 @@ impl Engine {
     }
 
     fn readmit(&mut self, record: &Fetched, backlog: Backlog) -> Result<(), Reading> {
-        let jobs: Vec<Job> = match admission::read(record, &self.parts.decoder, &self.parts.plan) {
+        let past = self.partitions.get(&record.id).and_then(|p| p.plan_at(record.offset));
+        let plan = past.unwrap_or(&self.parts.plan);
+        let mut jobs: Vec<Job> = match admission::read(record, &self.parts.decoder, plan) {
             Reading::Jobs(jobs) => jobs.into_iter().filter(|job| is_of(backlog, job)).collect(),
             other => return Err(other),
         };
+        if past.is_some() {
+            jobs.iter_mut().for_each(|job| job.renew(&self.parts.plan));
+        }
         let postings: Vec<_> = jobs.iter().map(|j| j.new).collect();
         let mut tickets = std::mem::take(&mut self.tickets);
         self.parts.core.readmit(PartitionId(record.id.0), backlog, record.offset, &postings, &mut tickets);

@@ -1,10 +1,10 @@
 //! What operators say, carried out on the core.
 
-use control::Said;
+use tenancy::revision::tenant_of;
 use tracing::warn;
 
 use super::Engine;
-use crate::restore::chain;
+use crate::{planner::Ask, restore::chain};
 
 /// A record of the control topic that means nothing to this build. What was in force stays.
 pub(crate) fn passed_over(error: &control::Unreadable) {
@@ -12,11 +12,14 @@ pub(crate) fn passed_over(error: &control::Unreadable) {
 }
 
 impl Engine {
-    pub(super) fn control(&mut self, record: &control::Record) {
-        match self.parts.control.take(&record.key, record.value.as_deref()) {
-            Ok(Said::Pauses) => self.apply_pauses(),
-            Ok(Said::Tenant(_) | Said::Nothing) => {}
-            Err(error) => passed_over(&error),
+    pub(super) fn control(&mut self, record: control::Record) {
+        if tenant_of(&record.key).is_some() {
+            self.parts.planner.send(Ask::Record(record)).ok(); // its thread ends with the engine
+            return;
+        }
+        match self.parts.pauses.take(record.value.as_deref()) {
+            Ok(()) => self.apply_pauses(),
+            Err(error) => passed_over(&error.into()),
         }
     }
 
@@ -24,8 +27,9 @@ impl Engine {
     pub(super) fn apply_pauses(&mut self) {
         let now = self.parts.clock.now();
         for route in self.parts.plan.routes() {
-            let paused =
-                self.parts.control.pauses.covers(route.tenant.as_str(), &route.connection_name, &route.name);
+            let (tenant, connection) = (&route.tenant, &route.connection_name);
+            let paused = self.parts.plan.holds(tenant)
+                || self.parts.pauses.covers(tenant.as_str(), connection, &route.name);
             if paused {
                 self.parts.core.pause_route(route.id, route.connection);
             } else {

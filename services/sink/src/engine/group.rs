@@ -35,6 +35,14 @@ const MAX_UNKNOWN: usize = 1_024;
 /// first records of each assignment up to a second: the client starts to fetch late after one.
 const MAX_WAITING: usize = 64;
 
+/// What a record waits for.
+enum Wait {
+    /// Its schema.
+    Schema(u32),
+    /// What the control topic says of its tenant.
+    Tenant,
+}
+
 /// Partitions that are being taken away.
 pub(super) struct Revocation {
     ids: Vec<AssignmentId>,
@@ -50,7 +58,7 @@ pub(super) struct Claims {
     leaving: Leaving,
 }
 
-fn core_id(id: AssignmentId) -> PartitionId {
+pub(super) fn core_id(id: AssignmentId) -> PartitionId {
     PartitionId(id.0)
 }
 
@@ -220,9 +228,14 @@ impl Engine {
 
     fn fetched(&mut self, record: Fetched) {
         let Some(partition) = self.partitions.get_mut(&record.id) else { return };
-        if partition.restored && partition.schema.is_none() {
-            if let Some(record) = self.admit(record) {
-                self.await_schema(record);
+        if partition.restored && partition.schema.is_none() && partition.unknown.is_none() {
+            let id = record.id;
+            if let Some((record, wait)) = self.admit(record, false) {
+                self.hold(id);
+                if let Some(partition) = self.partitions.get_mut(&id) {
+                    partition.waiting.push_front(record);
+                }
+                self.wait(id, wait);
             }
             return;
         }
@@ -241,11 +254,17 @@ impl Engine {
         }
     }
 
-    /// Takes a record in. Gives it back if its schema must be fetched first.
-    fn admit(&mut self, record: Fetched) -> Option<(Fetched, u32)> {
+    /// Takes a record in. Gives it back if something must be known first. `covered` says that nobody knows more of its tenant.
+    fn admit(&mut self, record: Fetched, covered: bool) -> Option<(Fetched, Wait)> {
+        if !covered && self.is_ahead(&record) {
+            return Some((record, Wait::Tenant));
+        }
         let core = core_id(record.id);
         match admission::read(&record, &self.parts.decoder, &self.parts.plan) {
-            Reading::NeedsSchema(id) => return Some((record, id)),
+            Reading::NeedsSchema(id) => return Some((record, Wait::Schema(id))),
+            Reading::Stranger(tenant) => {
+                return self.stranger(record, &tenant, covered).map(|record| (record, Wait::Tenant));
+            }
             Reading::Poison(poison) => {
                 if self.parts.core.hold(core, record.offset) {
                     self.poison(&record, &poison);
@@ -265,15 +284,17 @@ impl Engine {
         None
     }
 
-    /// The partition waits; the others go on. A registry that does not answer is never a reason for a dead letter.
-    fn await_schema(&mut self, (record, schema): (Fetched, u32)) {
-        let id = record.id;
-        self.hold(id);
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.waiting.push_front(record);
-            partition.schema = Some(schema);
+    /// The partition waits; the others go on. Brokers or a registry that do not answer are never a reason for a dead letter.
+    fn wait(&mut self, id: AssignmentId, wait: Wait) {
+        match wait {
+            Wait::Tenant => self.catch_up(id),
+            Wait::Schema(schema) => {
+                if let Some(partition) = self.partitions.get_mut(&id) {
+                    partition.schema = Some(schema);
+                }
+                self.fetch_schema(schema);
+            }
         }
-        self.fetch_schema(schema);
     }
 
     pub(super) fn fetch_schema(&self, id: u32) {
@@ -319,17 +340,17 @@ impl Engine {
             }
             self.go_on(id, waiting);
         }
+        self.take_up();
     }
 
-    fn go_on(&mut self, id: AssignmentId, mut waiting: VecDeque<Fetched>) {
+    pub(super) fn go_on(&mut self, id: AssignmentId, mut waiting: VecDeque<Fetched>) {
         while let Some(record) = waiting.pop_front() {
-            if let Some((record, schema)) = self.admit(record) {
+            if let Some((record, wait)) = self.admit_next(id, record) {
                 waiting.push_front(record);
                 if let Some(partition) = self.partitions.get_mut(&id) {
                     partition.waiting = waiting;
-                    partition.schema = Some(schema);
                 }
-                return self.fetch_schema(schema);
+                return self.wait(id, wait);
             }
         }
         let Some(partition) = self.partitions.get_mut(&id) else { return };
@@ -338,7 +359,16 @@ impl Engine {
         }
     }
 
-    fn poison(&mut self, record: &Fetched, poison: &Poison) {
+    fn admit_next(&mut self, id: AssignmentId, record: Fetched) -> Option<(Fetched, Wait)> {
+        let covered = self.partitions.get_mut(&id).is_some_and(|partition| {
+            let covered = partition.covered > 0;
+            partition.covered = partition.covered.saturating_sub(1);
+            covered
+        });
+        self.admit(record, covered)
+    }
+
+    pub(super) fn poison(&mut self, record: &Fetched, poison: &Poison) {
         let Some(partition) = self.partitions.get(&record.id) else { return };
         let origin = Origin { topic: &partition.topic, partition: partition.number, offset: record.offset };
         warn!(

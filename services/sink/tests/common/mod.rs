@@ -99,10 +99,15 @@ impl World {
 
     /// The same, where the topic `missing` is not there yet.
     pub async fn start_without(class: &str, missing: &str) -> Self {
+        Self::start_for(class, missing, &[tenant()]).await
+    }
+
+    /// The same, with the topics of these tenants.
+    pub async fn start_for(class: &str, missing: &str, tenants: &[TenantId]) -> Self {
         // Shown for a failed test; the second test of a process finds it set.
         telemetry::init(telemetry::Format::Text, "warn").ok();
         let specs = Specs::embedded().unwrap();
-        let mut plan = specs.all_for(REGION, &[tenant()]).unwrap();
+        let mut plan = specs.all_for(REGION, tenants).unwrap();
         plan.retain(|topic| topic.name != missing);
         let broker = Broker::start(&plan, 1).unwrap();
         let registry = EmbeddedRegistry::start(address()).await.unwrap();

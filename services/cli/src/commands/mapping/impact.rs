@@ -70,7 +70,7 @@ fn look(
     args: &ImpactArgs,
     route: &Route,
     schemas: &BTreeMap<ObjectKind, DataType>,
-    mappings: &mut RouteMappings<'_>,
+    mappings: &mut RouteMappings,
 ) -> anyhow::Result<Vec<Broken>> {
     let mut broken = Vec::new();
     let of = |object: ObjectKind, what: String| Broken {
