@@ -73,6 +73,11 @@ impl Live {
         &self.current
     }
 
+    /// The tenants whose newest record could not be read, and why not.
+    pub fn unreadable(&self) -> &BTreeMap<TenantId, String> {
+        &self.unreadable
+    }
+
     /// Resolves secrets anew and puts the tenants together. Where a tenant's newest revision cannot be carried out its last good one is
     /// in force; where there is none and only its secrets are missing, it is held.
     pub fn build(&mut self, source: &dyn SecretSource, fits: Fits<'_>) -> InForce {

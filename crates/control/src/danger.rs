@@ -1,0 +1,115 @@
+//! What an operator should know of a change before it is applied.
+
+use std::fmt;
+
+use tenancy::{Connection, Route, Tenant};
+
+use crate::{
+    Pauses,
+    plan::{Kind, TenantPlan},
+};
+
+/// Something about a change that the difference of the files does not show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// The tenant goes.
+    Removed,
+    /// Its last state cannot be read by this build, so nothing can be said of it.
+    Unreadable,
+    /// It is spread over another number of partitions.
+    Shards {
+        /// Of how many.
+        before: u32,
+        /// Of how many.
+        after: u32,
+    },
+    /// A route has another name.
+    Renamed {
+        /// Its name so far.
+        before: String,
+        /// Its name.
+        after: String,
+    },
+    /// A connection leads elsewhere, and is not paused.
+    Moved {
+        /// The connection.
+        connection: String,
+    },
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => write!(
+                f,
+                "its keys let nobody in any more, and nothing is sent for it; what was accepted of it waits"
+            ),
+            Self::Unreadable => {
+                write!(f, "its applied state is not valid for this build: nothing is compared")
+            }
+            Self::Shards { before, after } => write!(
+                f,
+                "`shards` {before} → {after}: events that are repeated meet ledgers that do not know them; apply refuses it \
+                 without --allow-shards"
+            ),
+            Self::Renamed { before, after } => write!(
+                f,
+                "route `{before}` seems to be renamed to `{after}`: a new identity in the ledger. What `{before}` posted is not \
+                 known to `{after}`, and what waits on `{before}` is not posted"
+            ),
+            Self::Moved { connection } => write!(
+                f,
+                "connection `{connection}` leads to another address, and is not paused: what is under way there is looked up \
+                 at the new one. Pause it, let it come to rest, and apply then"
+            ),
+        }
+    }
+}
+
+impl TenantPlan {
+    /// The numbers of partitions, where they change. A removed tenant that comes back counts too: its events may.
+    pub fn shards(&self) -> Option<(u32, u32)> {
+        let (before, after) = (self.was.as_ref()?.shards, self.is.as_ref()?.shards);
+        (before != after).then_some((before, after))
+    }
+
+    /// What an operator should know; `pauses` are those that hold.
+    pub fn dangers(&self, pauses: &Pauses) -> Vec<Danger> {
+        match (self.kind, &self.was, &self.is) {
+            (Kind::Unchanged, ..) => Vec::new(),
+            (Kind::Removed, ..) => vec![Danger::Removed],
+            (_, None, _) => self.before.iter().map(|_| Danger::Unreadable).collect(),
+            (_, Some(was), Some(is)) => {
+                let shards = self.shards().map(|(before, after)| Danger::Shards { before, after });
+                shards.into_iter().chain(renamed(was, is)).chain(moved(was, is, pauses)).collect()
+            }
+            (_, Some(_), None) => Vec::new(),
+        }
+    }
+}
+
+/// Routes that are gone while a new one does the same.
+fn renamed(was: &Tenant, is: &Tenant) -> Vec<Danger> {
+    let lacks = |tenant: &Tenant, route: &Route| tenant.routes.iter().all(|other| other.name != route.name);
+    let same = |a: &Route, b: &Route| a.connection.name == b.connection.name && !a.on.is_disjoint(&b.on);
+    let gone = was.routes.iter().filter(|route| lacks(is, route));
+    gone.flat_map(|before| {
+        let new = is.routes.iter().filter(|route| lacks(was, route) && same(before, route));
+        new.map(|after| Danger::Renamed { before: before.name.clone(), after: after.name.clone() })
+    })
+    .collect()
+}
+
+/// Connections that lead elsewhere while one of their routes may send.
+fn moved(was: &Tenant, is: &Tenant, pauses: &Pauses) -> Vec<Danger> {
+    let moves = |connection: &Connection| {
+        let after = is.connections.get(&connection.name);
+        after.is_some_and(|after| after.base_url != connection.base_url)
+    };
+    let sends = |name: &str| {
+        let mut routes = was.routes.iter().filter(|route| route.connection.name == name);
+        routes.any(|route| !pauses.covers(was.id.as_str(), name, &route.name))
+    };
+    let moved = was.connections.values().filter(|connection| moves(connection) && sends(&connection.name));
+    moved.map(|connection| Danger::Moved { connection: connection.name.clone() }).collect()
+}
