@@ -103,7 +103,7 @@ pub fn apply(
     order: &Order,
 ) -> Result<Applied, ApplyError> {
     let name = writer_name(region);
-    let writer = SoleWriter::claim(settings, &name).map_err(|error| definite(error))?;
+    let writer = SoleWriter::claim(settings, &name).map_err(definite)?;
     let state = read_whole(settings, topic)?;
     let plan = Plan::new(&state, desired);
     if plan.is_empty() {
