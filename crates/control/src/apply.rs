@@ -226,7 +226,7 @@ mod tests {
             (current(&[]), Some(false)),
             (current(&[theirs]), Some(false)),
             (current(&[later.clone(), ours[1].clone()]), Some(true)),
-            (current(&[later.clone()]), Some(false)),
+            (current(std::slice::from_ref(&later)), Some(false)),
             (current(&[later, revision("globex", 2, "bob")]), None),
         ] {
             assert_eq!(super::landed(&there, &ours), landed, "{there:?}");
