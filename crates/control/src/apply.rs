@@ -112,7 +112,8 @@ pub fn apply(
     let (written, values): (Vec<Revision>, Vec<Vec<u8>>) = order.records(&plan)?.into_iter().unzip();
     let records: Vec<_> = written.iter().map(Revision::key).zip(values).collect();
     if let Err(error) = writer.write(topic, 0, &records) {
-        settle(error, &name, settings, topic, &written)?;
+        let claim = || SoleWriter::claim(settings, &name).map(drop);
+        settle(error, &written, claim, || read_whole(settings, topic))?;
     }
     let state = read_whole(settings, topic).map_err(|error| ApplyError::NotReadBack(error.into()))?;
     Ok(Applied { written, state })
@@ -126,19 +127,14 @@ fn writer_name(region: &str) -> String {
 /// What an error of the writer means; it is none if the records are there all the same.
 fn settle(
     error: SoleError,
-    name: &str,
-    settings: &Settings,
-    topic: &Arc<str>,
     written: &[Revision],
+    claim: impl FnOnce() -> Result<(), SoleError>,
+    read: impl FnOnce() -> Result<State, ApplyError>,
 ) -> Result<(), ApplyError> {
-    let SoleError::Unknown { decided, .. } = &error else { return Err(definite(error)) };
-    let decided = *decided;
-    // A claim of our own ends what was left undecided, and nothing else is under way that it could shut out but an apply that
-    // is told so.
-    let ended = if decided { Ok(()) } else { SoleWriter::claim(settings, name).map(drop) };
-    let Ok(state) = ended.map_err(definite).and_then(|()| read_whole(settings, topic)) else {
-        return Err(ApplyError::Unknown(error.into()));
-    };
+    let SoleError::Unknown { decided, .. } = error else { return Err(definite(error)) };
+    // A claim of our own ends what was left undecided. Whoever it shuts out by that is told so.
+    let ended = if decided { Ok(()) } else { claim().map_err(definite) };
+    let Ok(state) = ended.and_then(|()| read()) else { return Err(ApplyError::Unknown(error.into())) };
     match landed(state.tenants.current(), written) {
         Some(true) => Ok(()),
         Some(false) if decided => Err(ApplyError::Raced(error.into())),
@@ -184,6 +180,37 @@ mod tests {
         })
     }
 
+    /// What is said of a commit without an answer, if a claim ends so and the topic then has these.
+    fn settled(decided: bool, claim: bool, there: &[Revision]) -> Result<(), ApplyError> {
+        let unknown = |decided| SoleError::Unknown { decided, source: "no answer".into() };
+        let claim = move || if claim { Ok(()) } else { Err(unknown(false)) };
+        let read = || {
+            let mut state = State::default();
+            for revision in there {
+                state.take(&revision.key(), Some(&revision.value().unwrap())).unwrap();
+            }
+            Ok(state)
+        };
+        settle(unknown(decided), &[revision("acme", 2, "ann")], claim, read)
+    }
+
+    #[test]
+    fn a_commit_without_an_answer_is_settled_by_looking() {
+        let (before, ours) = (revision("acme", 1, "ann"), revision("acme", 2, "ann"));
+        let (theirs, later) = (revision("acme", 2, "bob"), revision("acme", 3, "bob"));
+        assert!(settled(false, true, std::slice::from_ref(&ours)).is_ok());
+        assert!(settled(true, false, &[ours]).is_ok(), "what is decided needs no claim");
+        for (decided, claim, there, code) in [
+            (true, true, theirs, "CFG-0132"),
+            (false, true, before.clone(), "TOP-0101"),
+            (false, false, before, "CFG-0135"),
+            (true, true, later, "CFG-0135"),
+        ] {
+            let error = settled(decided, claim, &[there]).unwrap_err();
+            assert_eq!(error.code(), code, "{error:?}");
+        }
+    }
+
     #[test]
     fn what_became_of_a_transaction_is_seen_unless_it_is_hidden() {
         let current = |revisions: &[Revision]| -> BTreeMap<TenantId, Arc<Revision>> {
@@ -199,7 +226,7 @@ mod tests {
             (current(&[]), Some(false)),
             (current(&[theirs]), Some(false)),
             (current(&[later.clone(), ours[1].clone()]), Some(true)),
-            (current(&[later.clone()]), Some(false)),
+            (current(std::slice::from_ref(&later)), Some(false)),
             (current(&[later, revision("globex", 2, "bob")]), None),
         ] {
             assert_eq!(super::landed(&there, &ours), landed, "{there:?}");

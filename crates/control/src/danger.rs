@@ -1,6 +1,6 @@
 //! What an operator should know of a change before it is applied.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tenancy::{Connection, Route, Tenant};
 
@@ -23,6 +23,11 @@ pub enum Danger {
         /// Of how many.
         after: u32,
     },
+    /// A route goes.
+    Gone {
+        /// Its name.
+        route: String,
+    },
     /// A route has another name.
     Renamed {
         /// Its name so far.
@@ -42,7 +47,7 @@ impl fmt::Display for Danger {
         match self {
             Self::Removed => write!(
                 f,
-                "its keys let nobody in any more, and nothing is sent for it; what was accepted of it waits"
+                "its keys let nobody in any more, and what waits for its targets becomes dead letters (SNK-0042)"
             ),
             Self::Unreadable => {
                 write!(f, "its applied state is not valid for this build: nothing is compared")
@@ -52,10 +57,13 @@ impl fmt::Display for Danger {
                 "`shards` {before} → {after}: events that are repeated meet ledgers that do not know them; apply refuses it \
                  without --allow-shards"
             ),
+            Self::Gone { route } => {
+                write!(f, "route `{route}` goes: what waits for it becomes dead letters (SNK-0042)")
+            }
             Self::Renamed { before, after } => write!(
                 f,
-                "route `{before}` seems to be renamed to `{after}`: a new identity in the ledger. What `{before}` posted is not \
-                 known to `{after}`, and what waits on `{before}` is not posted"
+                "route `{before}` seems to be renamed to `{after}`: a new identity in the ledger. What waits for `{before}` becomes \
+                 dead letters (SNK-0042), and `{after}` knows nothing of what it posted"
             ),
             Self::Moved { connection } => write!(
                 f,
@@ -81,23 +89,26 @@ impl TenantPlan {
             (_, None, _) => self.before.iter().map(|_| Danger::Unreadable).collect(),
             (_, Some(was), Some(is)) => {
                 let shards = self.shards().map(|(before, after)| Danger::Shards { before, after });
-                shards.into_iter().chain(renamed(was, is)).chain(moved(was, is, pauses)).collect()
+                shards.into_iter().chain(gone(was, is)).chain(moved(was, is, pauses)).collect()
             }
             (_, Some(_), None) => Vec::new(),
         }
     }
 }
 
-/// Routes that are gone while a new one does the same.
-fn renamed(was: &Tenant, is: &Tenant) -> Vec<Danger> {
+/// Routes that are gone, or seem to be renamed: a new one does the same.
+fn gone(was: &Tenant, is: &Tenant) -> Vec<Danger> {
     let lacks = |tenant: &Tenant, route: &Route| tenant.routes.iter().all(|other| other.name != route.name);
     let same = |a: &Route, b: &Route| a.connection.name == b.connection.name && !a.on.is_disjoint(&b.on);
-    let gone = was.routes.iter().filter(|route| lacks(is, route));
-    gone.flat_map(|before| {
-        let new = is.routes.iter().filter(|route| lacks(was, route) && same(before, route));
-        new.map(|after| Danger::Renamed { before: before.name.clone(), after: after.name.clone() })
-    })
-    .collect()
+    let danger = |before: &Arc<Route>| {
+        let after = is.routes.iter().find(|route| lacks(was, route) && same(before, route));
+        let (before, after) = (before.name.clone(), after.map(|after| after.name.clone()));
+        match after {
+            Some(after) => Danger::Renamed { before, after },
+            None => Danger::Gone { route: before },
+        }
+    };
+    was.routes.iter().filter(|route| lacks(is, route)).map(danger).collect()
 }
 
 /// Connections that lead elsewhere while one of their routes may send.

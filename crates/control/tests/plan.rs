@@ -147,6 +147,8 @@ fn what_the_files_do_not_show_is_said() {
         Command { command: Verb::Pause, subject, operator: "ann".into(), reason: "moves".into(), at: 9 };
     state.take(&pause.key(), Some(&pause.value().unwrap())).unwrap();
     assert_eq!(dangers(&state, &folder), [renamed], "a connection at rest may move");
+    folder.get_mut("acme").unwrap().remove("routes/purchases.yaml");
+    assert_eq!(dangers(&state, &folder), [Danger::Gone { route: "orders".into() }]);
 }
 
 #[test]

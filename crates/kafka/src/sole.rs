@@ -51,7 +51,7 @@ pub enum SoleError {
         decided: bool,
         /// What the client said.
         #[source]
-        source: KafkaError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -122,7 +122,9 @@ impl SoleWriter {
                 {
                     return Err(self.failed(error, topic, partition));
                 }
-                _ => return Err(SoleError::Unknown { decided: self.is_fenced(&error), source: error }),
+                _ => {
+                    return Err(SoleError::Unknown { decided: self.is_fenced(&error), source: error.into() });
+                }
             }
         }
     }

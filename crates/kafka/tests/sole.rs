@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kafka::{Producer, RangeReader, Settings, SoleError, SoleWriter, admin};
+use testkit::kafka::{Kafka, Options};
 use topics::{Specs, names, plan};
 
 /// A region of this process and test alone, since the cluster may be one that lasts.
@@ -14,7 +15,10 @@ fn region(test: &str) -> String {
 
 /// A cluster with a control topic of `test`.
 async fn topic(test: &str) -> anyhow::Result<(Settings, String)> {
-    let broker = tokio::task::spawn_blocking(testkit::kafka::shared).await??;
+    topic_on(tokio::task::spawn_blocking(testkit::kafka::shared).await??, test).await
+}
+
+async fn topic_on(broker: &Kafka, test: &str) -> anyhow::Result<(Settings, String)> {
     let (settings, region) = (Settings::new(broker.bootstrap()), region(test));
     let topic = names::control(&region);
     let all = Specs::embedded()?.with_replication(1).all_for(&region, &[])?;
@@ -99,4 +103,24 @@ async fn brokers_that_are_away_are_no_writer_and_no_doubt() {
     let claimed = tokio::task::spawn_blocking(move || SoleWriter::claim(&settings, "nobody").map(drop));
     let error = claimed.await.unwrap().unwrap_err();
     assert!(matches!(&error, SoleError::NotWritten(why) if why.code() == "TOP-0101"), "{error:?}");
+}
+
+/// Whoever comes next ends what was left open, and is not held up by it.
+#[tokio::test]
+async fn brokers_that_fall_silent_leave_nothing_behind() -> anyhow::Result<()> {
+    let broker = tokio::task::spawn_blocking(|| Kafka::start(&Options::owned())).await??;
+    let (settings, topic) = topic_on(&broker, "silent").await?;
+    tokio::task::spawn_blocking(move || {
+        let writer = SoleWriter::claim(&settings, &topic)?;
+        broker.pause()?;
+        let error = writer.write(&topic, 0, &records("lost", &["a", "b"])).unwrap_err();
+        assert!(matches!(&error, SoleError::NotWritten(why) if why.code() == "TOP-0101"), "{error:?}");
+        broker.resume()?;
+        let next = SoleWriter::claim(&settings, &topic)?;
+        assert_eq!(read(&settings, &topic)?, Vec::<String>::new());
+        next.write(&topic, 0, &records("next", &["a"]))?;
+        assert_eq!(read(&settings, &topic)?, ["a=next"]);
+        Ok(())
+    })
+    .await?
 }

@@ -3,7 +3,11 @@
 
 mod common;
 
-use std::{fs, path::PathBuf, process::Command, thread};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use common::{Ended, counterfoil, ended, run, write, write_tenant};
 use serde_json::Value;
@@ -238,8 +242,10 @@ fn of_two_applies_at_once_exactly_one_wins() {
             region.command(&["tenants", "apply", "--plan", hash, "--operator", operator, "--json"], folder)
         })
         .collect();
-    let runs: Vec<_> = commands.into_iter().map(|mut c| thread::spawn(move || c.output().unwrap())).collect();
-    let ended: Vec<Ended> = runs.into_iter().map(|run| ended(run.join().unwrap())).collect();
+    let start = |mut c: Command| c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running: Vec<Child> = commands.into_iter().map(start).collect();
+    let ended: Vec<Ended> =
+        running.into_iter().map(|child| ended(child.wait_with_output().unwrap())).collect();
     let won: Vec<usize> = (0..2).filter(|i| ended[*i].code == Some(0)).collect();
     assert_eq!(won.len(), 1, "{ended:?}");
     let lost = &ended[1 - won[0]];
