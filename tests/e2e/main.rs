@@ -16,6 +16,7 @@ mod indoubt;
 mod kills;
 mod localstripe;
 mod members;
+mod onboarding;
 mod pause;
 mod polling;
 mod registry_down;
