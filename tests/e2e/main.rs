@@ -19,6 +19,7 @@ mod members;
 mod pause;
 mod polling;
 mod registry_down;
+mod replay;
 mod sleeper;
 mod target_down;
 mod unreadable;

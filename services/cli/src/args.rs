@@ -7,6 +7,7 @@ use crate::commands::{
     control::{PausedArgs, TurnArgs},
     indoubt::IndoubtArgs,
     mapping::MappingArgs,
+    replay::ReplayArgs,
     schemas::SchemasArgs,
     send::SendArgs,
     serve::ServeArgs,
@@ -54,6 +55,8 @@ pub enum Command {
     Mapping(MappingArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
+    /// Deliver a tenant's events again: those that have no outcome, those that were rejected, or all of them
+    Replay(Box<ReplayArgs>),
     /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost
     Pause(TurnArgs),
     /// Let a tenant, a connection or a route go on, in order

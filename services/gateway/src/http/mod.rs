@@ -31,7 +31,7 @@ pub struct Doors {
     /// The tenants, with their keys and webhook secrets.
     pub tenants: Tenants,
     /// The connectors' programs for webhooks.
-    pub connectors: Connectors,
+    pub connectors: Arc<Connectors>,
     /// What clients are granted.
     pub limits: LimitOptions,
 }
