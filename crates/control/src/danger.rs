@@ -35,6 +35,15 @@ pub enum Danger {
         /// Its name.
         after: String,
     },
+    /// A route leads to another connection.
+    Rerouted {
+        /// Its name.
+        route: String,
+        /// The connection that it led to.
+        before: String,
+        /// The connection that it leads to.
+        after: String,
+    },
     /// A connection leads elsewhere, and is not paused.
     Moved {
         /// The connection.
@@ -65,6 +74,11 @@ impl fmt::Display for Danger {
                 "route `{before}` seems to be renamed to `{after}`: a new identity in the ledger. What waits for `{before}` becomes \
                  dead letters (SNK-0042), and `{after}` knows nothing of what it posted"
             ),
+            Self::Rerouted { route, before, after } => write!(
+                f,
+                "route `{route}` leads to `{after}` in the place of `{before}`, and its ledger goes on: what it posted to `{before}` \
+                 is not posted to `{after}`"
+            ),
             Self::Moved { connection } => write!(
                 f,
                 "connection `{connection}` leads to another address, and is not paused: what is under way there is looked up \
@@ -89,7 +103,12 @@ impl TenantPlan {
             (_, None, _) => self.before.iter().map(|_| Danger::Unreadable).collect(),
             (_, Some(was), Some(is)) => {
                 let shards = self.shards().map(|(before, after)| Danger::Shards { before, after });
-                shards.into_iter().chain(gone(was, is)).chain(moved(was, is, pauses)).collect()
+                shards
+                    .into_iter()
+                    .chain(gone(was, is))
+                    .chain(rerouted(was, is))
+                    .chain(moved(was, is, pauses))
+                    .collect()
             }
             (_, Some(_), None) => Vec::new(),
         }
@@ -109,6 +128,17 @@ fn gone(was: &Tenant, is: &Tenant) -> Vec<Danger> {
         }
     };
     was.routes.iter().filter(|route| lacks(is, route)).map(danger).collect()
+}
+
+/// Routes that keep their name and lead elsewhere.
+fn rerouted(was: &Tenant, is: &Tenant) -> Vec<Danger> {
+    let danger = |before: &Arc<Route>| {
+        let after = is.routes.iter().find(|route| route.name == before.name)?;
+        let names = (before.connection.name.clone(), after.connection.name.clone());
+        let differ = names.0 != names.1;
+        differ.then(|| Danger::Rerouted { route: before.name.clone(), before: names.0, after: names.1 })
+    };
+    was.routes.iter().filter_map(danger).collect()
 }
 
 /// Connections that lead elsewhere while one of their routes may send.

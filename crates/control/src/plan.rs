@@ -99,6 +99,12 @@ impl Plan {
         self.tenants.iter().filter(|tenant| tenant.kind != Kind::Unchanged)
     }
 
+    /// How many tenants there are and stay as they are.
+    pub fn unchanged(&self) -> usize {
+        let stay = |tenant: &&TenantPlan| tenant.kind == Kind::Unchanged && tenant.after.is_some();
+        self.tenants.iter().filter(stay).count()
+    }
+
     /// Whether the region has what the folder has.
     pub fn is_empty(&self) -> bool {
         self.pending().next().is_none()

@@ -147,8 +147,15 @@ fn what_the_files_do_not_show_is_said() {
         Command { command: Verb::Pause, subject, operator: "ann".into(), reason: "moves".into(), at: 9 };
     state.take(&pause.key(), Some(&pause.value().unwrap())).unwrap();
     assert_eq!(dangers(&state, &folder), [renamed], "a connection at rest may move");
-    folder.get_mut("acme").unwrap().remove("routes/purchases.yaml");
+    let acme = folder.get_mut("acme").unwrap();
+    acme.remove("routes/purchases.yaml");
     assert_eq!(dangers(&state, &folder), [Danger::Gone { route: "orders".into() }]);
+
+    let acme = folder.get_mut("acme").unwrap();
+    acme.insert("connections/crm.yaml".into(), acme["connections/erp.yaml"].replace(": erp", ": crm"));
+    acme.insert("routes/orders.yaml".into(), "route: orders\non: [order.created]\nto: crm\n".into());
+    let rerouted = Danger::Rerouted { route: "orders".into(), before: "erp".into(), after: "crm".into() };
+    assert_eq!(dangers(&state, &folder), [rerouted]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn from_a_folder_into_force_and_back_into_a_folder() {
         region.run(&["apply", "--plan", &file, "--operator", "ann", "--reason", "go live", "--json"]);
     let document = applied.has_code(0).json();
     assert_eq!((&document["applied"], document["written"].as_array().map(Vec::len)), (&true.into(), Some(2)));
-    assert_eq!(document["in_force"], document["written"]);
+    assert_eq!(document["tenants"], document["written"]);
     let created = format!("cf.{}.dlq.acme.v1: created", region.name);
     assert!(applied.err.contains(&created) && !applied.err.contains("dlq.far"), "{applied:?}");
 
@@ -200,7 +200,7 @@ fn a_removal_must_be_named_and_other_refusals_touch_nothing() {
         region.run(&["show", "globex"]).out.contains("--- routes/orders.yaml"),
         "a removal keeps the files"
     );
-    region.run(&["plan"]).has_code(0);
+    assert_eq!(region.run(&["plan"]).has_code(0).out, "1 unchanged\nnothing to do\n");
 
     region.edit("acme/tenant.yaml", "name: acme\n", "name: acme\nshards: 8\n");
     region.apply(&[]).failed_with("CFG-0136", "acme");
@@ -260,6 +260,28 @@ fn of_two_applies_at_once_exactly_one_wins() {
         let text = shown["files"]["tenant.yaml"].as_str().unwrap();
         assert!(text.ends_with(&format!("owner: {winner}\n")), "{text}");
     }
+}
+
+#[test]
+fn a_definition_that_only_the_services_have_is_named_here_too() {
+    let region = Region::new("cli-tenants-own");
+    let own = region.path("own").display().to_string();
+    run(&mut counterfoil(&["connector", "new", "house", "--dir", &own])).has_code(0);
+    fs::remove_dir_all(region.path("own/house")).unwrap(); // without a mapping of its own
+    for tenant in ["acme", "globex"] {
+        fs::remove_dir_all(region.tenants().join(tenant).join("routes")).unwrap();
+        region.edit(&format!("{tenant}/connections/erp.yaml"), "sandbox", "house");
+    }
+    let route = region.tenants().join("acme/routes/invoices.yaml");
+    write(&route, "route: invoices\non: [invoice.posted]\nto: erp\n");
+    let unknown = region.run(&["plan"]);
+    unknown.failed_with("CFG-0134", "1 problem");
+    assert!(unknown.err.contains("CFG-0121"), "{unknown:?}");
+    let plan = region.run(&["plan", "--connectors", &own, "--json"]);
+    let hash = plan.has_code(2).json()["plan"].as_str().unwrap().to_owned();
+    let apply = ["apply", "--plan", &hash, "--operator", "ann"];
+    region.run(&apply).failed_with("CFG-0134", "1 problem");
+    region.run(&[&apply[..], &["--connectors", &own]].concat()).has_code(0);
 }
 
 #[test]

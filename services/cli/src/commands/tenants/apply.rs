@@ -83,7 +83,7 @@ async fn prepare(settings: &Settings, checkout: &Checkout, told: &Told, order: &
     for topic in topics::create_dead_letters(settings, &tenants).await? {
         eprintln!("{topic}: created");
     }
-    eprintln!("writing {} of {} tenants", told.tenants.len(), told.plan.tenants.len());
+    eprintln!("writing {} tenants, {} stay as they are", told.tenants.len(), told.plan.unchanged());
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn print(plan: &Plan, applied: &Applied, as_json: bool) {
             "plan": plan.hash(),
             "applied": !applied.written.is_empty(),
             "written": applied.written.iter().map(document::revision).collect::<serde_json::Value>(),
-            "in_force": document::revisions(&applied.state),
+            "tenants": document::revisions(&applied.state),
         });
         return out::line(format_args!("{document:#}"));
     }

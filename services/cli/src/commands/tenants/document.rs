@@ -19,11 +19,11 @@ pub(super) fn plan(told: &Told) -> Value {
         "result": told.plan.result,
         "pending": !told.plan.is_empty(),
         "tenants": told.tenants.iter().map(tenant).collect::<Value>(),
-        "unchanged": told.plan.tenants.len() - told.tenants.len(),
+        "unchanged": told.plan.unchanged(),
     })
 }
 
-/// What is in force of every tenant, without the files.
+/// What is applied of every tenant, removed ones too, without the files.
 pub(super) fn revisions(state: &State) -> Value {
     state.tenants.current().values().map(|revision| self::revision(revision)).collect()
 }

@@ -59,3 +59,21 @@ fn write(file: &str, path: &Path, text: &str) -> io::Result<()> {
 fn failed(path: PathBuf, source: io::Error) -> anyhow::Error {
     error::command(CommandError::Output { path, source })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_outside_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let tenant = dir.path().join("acme");
+        for file in ["../evil.yaml", "/tmp/evil.yaml", "routes/../../evil.yaml"] {
+            write(file, &tenant.join(file), "x").unwrap_err();
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write("routes/orders.yaml", &tenant.join("routes/orders.yaml"), "x").unwrap();
+        assert!(tenant.join("routes/orders.yaml").exists());
+    }
+}

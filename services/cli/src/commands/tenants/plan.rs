@@ -105,8 +105,7 @@ fn tell_tenant(
 
 fn print(told: &Told) {
     told.tenants.iter().for_each(print_tenant);
-    let unchanged = told.plan.tenants.len() - told.tenants.len();
-    out::line(format_args!("{unchanged} unchanged"));
+    out::line(format_args!("{} unchanged", told.plan.unchanged()));
     if told.plan.is_empty() {
         out::line("nothing to do");
     } else {
