@@ -62,54 +62,47 @@ impl Drop for Listening {
 impl Keeper {
     /// Never ends by itself. `check` passes once the tenants are known.
     pub(crate) async fn run(mut self, check: Check) {
-        let (records, _listening) = match self.begin(&check).await {
-            Some((records, listening)) => (Some(records), Some(listening)),
-            None => (None, None),
-        };
-        check.pass();
-        match records {
-            Some(records) => self.follow(records).await,
-            None => loop {
+        if matches!(self.origin, Origin::Folder { .. }) {
+            check.pass();
+            loop {
                 tokio::time::sleep(LOOK).await;
                 self = self.look_again().await;
-            },
+            }
         }
-    }
-
-    /// Reads the topic whole, and begins to follow it; nothing for a folder.
-    async fn begin(&mut self, check: &Check) -> Option<(UnboundedReceiver<control::Record>, Listening)> {
-        if matches!(self.origin, Origin::Folder { .. }) {
-            return None;
-        }
-        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
-        let (state, next) = loop {
-            let (settings, topic) = (self.kafka.clone(), Arc::clone(&topic));
-            // Whoever writes there is told by the sinks what they cannot read.
-            match tokio::task::spawn_blocking(move || control::read(&settings, &topic, |_| ())).await {
-                Ok(Ok(read)) => break read,
-                Ok(Err(error)) => check.fail(chain(&error)),
-                Err(panicked) => check.fail(panicked.to_string()),
+        let (records, _listening) = loop {
+            match self.begin().await {
+                Ok(begun) => break begun,
+                Err(why) => check.fail(why),
             }
             tokio::time::sleep(RETRY).await;
         };
+        self = self.renewed().await;
+        check.pass();
+        self.follow(records).await;
+    }
+
+    /// Reads the topic whole, and begins to follow it.
+    async fn begin(&mut self) -> Result<(UnboundedReceiver<control::Record>, Listening), String> {
+        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
+        let (settings, whole) = (self.kafka.clone(), Arc::clone(&topic));
+        // What cannot be read is told with the troubles.
+        let read = tokio::task::spawn_blocking(move || control::read(&settings, &whole, |_| ())).await;
+        let (state, next) = read.map_err(|panicked| panicked.to_string())?.map_err(|error| chain(&error))?;
         self.origin = Origin::Control(Box::new(state.tenants));
-        self.renew();
         // Tenants' records, a few a day: whoever applies them waits for the brokers.
         #[allow(clippy::disallowed_methods)]
         let (sender, records) = unbounded_channel();
         let listening = Arc::new(AtomicBool::new(true));
         let goes_on = Arc::clone(&listening);
-        let started = control::follow(
+        control::follow(
             self.kafka.clone(),
             topic,
             next,
             move || goes_on.load(Ordering::Relaxed),
             move |record| drop(sender.send(record)), // the keeper has ended with the gateway
-        );
-        if let Err(error) = started {
-            warn!(code = "GTW-0054", error = chain(&error), "the control topic cannot be followed");
-        }
-        Some((records, Listening(listening)))
+        )
+        .map_err(|error| chain(&error))?;
+        Ok((records, Listening(listening)))
     }
 
     async fn follow(mut self, mut records: UnboundedReceiver<control::Record>) {
@@ -176,7 +169,7 @@ impl Keeper {
         let rotated = self.watch.has_changed(&Environment);
         let InForce { set, troubles, watch, .. } = built;
         let before = self.tenants.get();
-        match Served::new(set, (&self.region, &self.topics), revisions.into_iter(), Some(&before)) {
+        match Served::new(set, (&self.region, &self.topics), revisions.into_iter(), before.as_deref()) {
             Ok(served) => self.tenants.put(served),
             Err(error) => return self.cannot(&error),
         }
