@@ -180,6 +180,15 @@ async fn what_cannot_be_put_in_force_leaves_what_was_and_secrets_are_rotated() {
     write_key(&dir, "acme", &second);
     scene.until(&second, 202).await;
     assert_eq!(scene.status(&first, "C-2").await, 401);
+    // A key that is away for a while is no reason to send anybody away.
+    scene.apply("acme", files(&dir, "acme", 10_000)).await;
+    eventually("it is in order", async || (scene.troubled() == 0.0).then_some(())).await;
+    std::fs::remove_file(dir.join("acme.key")).unwrap();
+    eventually("its key is away", async || (scene.troubled() == 1.0).then_some(())).await;
+    assert_eq!(scene.status(&second, "C-3").await, 202);
+    write_key(&dir, "acme", &key_of("third"));
+    scene.until(&key_of("third"), 202).await;
+    assert_eq!(scene.status(&second, "C-4").await, 401);
 }
 
 /// A sender that is told 401 or 404 gives up for good, so nobody is before the tenants are known.

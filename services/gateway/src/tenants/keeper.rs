@@ -13,7 +13,7 @@ use event::TenantId;
 use kafka::Settings;
 use mapping::connectors::Connectors;
 use service_kit::Check;
-use tenancy::{Environment, InForce, Live, Tenant, Watch, revision::Files};
+use tenancy::{Environment, InForce, Live, Tenant, TenantSet, Watch, revision::Files};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{info, warn};
 
@@ -149,9 +149,12 @@ impl Keeper {
         let connectors = Arc::clone(&self.connectors);
         let fits =
             |tenant: &Arc<Tenant>| check_webhooks_of(tenant, &connectors).map_err(|error| chain(&error));
+        let before = self.tenants.get();
         let (built, revisions) = match &mut self.origin {
             Origin::Control(live) => {
-                let built = live.build(&Environment, &fits).open();
+                let nobody = TenantSet::default();
+                let before = before.as_deref().map_or(&nobody, |before| &before.set);
+                let built = live.build(&Environment, &fits).open(before);
                 let revisions = live.current().iter().map(|(t, revision)| (t.clone(), revision.revision));
                 (built, revisions.collect())
             }
@@ -168,7 +171,6 @@ impl Keeper {
         self.failing = false;
         let rotated = self.watch.has_changed(&Environment);
         let InForce { set, troubles, watch, .. } = built;
-        let before = self.tenants.get();
         match Served::new(set, (&self.region, &self.topics), revisions.into_iter(), before.as_deref()) {
             Ok(served) => self.tenants.put(served),
             Err(error) => return self.cannot(&error),
