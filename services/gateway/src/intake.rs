@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// When to come back while the brokers or the registry are away.
-const RETRY_LATER: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_LATER: Duration = Duration::from_secs(2);
 /// The most field errors of one answer; the rest are counted in its detail.
 const MAX_ERRORS: usize = 100;
 /// How much longer than the client library's own deadline to wait for its verdict.

@@ -184,8 +184,10 @@ impl Setup {
             produce_deadline: options.produce_deadline,
             region: options.region.clone(),
         };
-        let served = Served::new(tenants, (&options.region, &topics), std::iter::empty(), None)?;
-        let tenants = Tenants::new(served);
+        let tenants = match &origin {
+            Some((Origin::Control(_), _)) => Tenants::default(),
+            _ => Tenants::new(Served::new(tenants, (&options.region, &topics), std::iter::empty(), None)?),
+        };
         let keeper = origin.map(|(origin, watch)| Keeper {
             origin,
             kafka: options.kafka.clone(),

@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc,
@@ -15,7 +15,7 @@ use std::{
 use common::{Running, World, answer, customer, eventually, options, start_broker};
 use event::ObjectKind;
 use gateway::Setup;
-use kafka::{Producer, Reader};
+use kafka::{Producer, Reader, embedded::Broker};
 use registry::EmbeddedRegistry;
 use reqwest::Client;
 use serde_json::json;
@@ -52,7 +52,13 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
-        let broker = start_broker();
+        let scene = Self::beginning(start_broker()).await;
+        scene.world.gateway.until_ready().await;
+        scene
+    }
+
+    /// Its gateway need not be ready yet.
+    async fn beginning(broker: Broker) -> Self {
         let registry = EmbeddedRegistry::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let mut options = options(&broker, &registry.url());
         options.tenants_from = TenantsFrom::Control;
@@ -65,7 +71,6 @@ impl Scene {
         let served = service_kit::spawn("gateway", service.run(shutdown.clone()));
         let clock = Arc::new(gateway::clock::SetClock::at(0));
         let gateway = Running { address, readiness, metrics, shutdown, served, clock, client: Client::new() };
-        gateway.until_ready().await;
         let world = World { gateway, broker, registry };
         Self { world, producer, applied: BTreeMap::new(), dir: tempfile::tempdir().unwrap() }
     }
@@ -94,6 +99,11 @@ impl Scene {
             (self.status(key, &format!("{key}-{turn}")).await == status).then_some(())
         })
         .await;
+    }
+
+    /// The webhook `hook` of globex, unsigned.
+    async fn webhook(&self) -> common::Answer {
+        answer(self.world.gateway.post("/v1/webhooks/globex/hook").body("{}")).await
     }
 
     fn troubled(&self) -> f64 {
@@ -170,6 +180,91 @@ async fn what_cannot_be_put_in_force_leaves_what_was_and_secrets_are_rotated() {
     write_key(&dir, "acme", &second);
     scene.until(&second, 202).await;
     assert_eq!(scene.status(&first, "C-2").await, 401);
+    // A key that is away for a while is no reason to send anybody away.
+    scene.apply("acme", files(&dir, "acme", 10_000)).await;
+    eventually("it is in order", async || (scene.troubled() == 0.0).then_some(())).await;
+    std::fs::remove_file(dir.join("acme.key")).unwrap();
+    eventually("its key is away", async || (scene.troubled() == 1.0).then_some(())).await;
+    assert_eq!(scene.status(&second, "C-3").await, 202);
+    write_key(&dir, "acme", &key_of("third"));
+    scene.until(&key_of("third"), 202).await;
+    assert_eq!(scene.status(&second, "C-4").await, 401);
+}
+
+/// A sender that is told 401 or 404 gives up for good, so nobody is before the tenants are known.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_tenants_are_not_known_yet_nobody_is_called_unknown() {
+    let broker = start_broker();
+    broker.set_down(true).unwrap();
+    let mut scene = Scene::beginning(broker).await;
+    let key = key_of("acme");
+    let request = scene.world.gateway.post("/v1/events").bearer_auth(&key);
+    let refused = answer(request.json(&customer("C-1", 1))).await;
+    refused.is_problem(503, "GTW-0015");
+    assert_eq!(refused.header("retry-after"), "2");
+    scene.webhook().await.is_problem(503, "GTW-0015");
+    assert!(scene.world.gateway.readiness.report()["tenants"].is_some(), "it is not ready");
+    scene.world.broker.set_down(false).unwrap();
+    scene.world.gateway.until_ready().await;
+    assert_eq!(scene.status(&key, "C-1").await, 401, "now it is known that there is no such tenant");
+    scene.webhook().await.is_problem(404, "GTW-0020");
+    let dir = scene.dir.path().to_owned();
+    write_key(&dir, "acme", &key);
+    scene.apply("acme", files(&dir, "acme", 1_000)).await;
+    scene.until(&key, 202).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_tenants_events_go_to_its_own_partitions() {
+    let mut scene = Scene::start().await;
+    let dir = scene.dir.path().to_owned();
+    let key = key_of("acme");
+    write_key(&dir, "acme", &key);
+    scene.apply("acme", files(&dir, "acme", 1_000)).await;
+    scene.until(&key, 202).await;
+    let specs = topics::Specs::embedded().unwrap();
+    let partitions = specs.object(ObjectKind::Customer).unwrap().partitions.unwrap();
+    let placement = topics::Placement::new(&"acme".parse().unwrap(), 4, partitions);
+    let mut used = BTreeSet::new();
+    for turn in 0..40 {
+        let id = format!("P-{turn}");
+        let request = scene.world.gateway.post("/v1/events").bearer_auth(&key).json(&customer(&id, 1));
+        let accepted = answer(request).await.body["accepted"][0].clone();
+        let record = format!("acme/customer/{id}");
+        let partition = i64::from(placement.partition(record.as_bytes()));
+        assert_eq!(accepted["partition"], json!(partition), "{record}");
+        used.insert(partition);
+    }
+    assert_eq!(used.len(), 4, "each of its partitions, and no other");
+}
+
+/// Neither what nobody can read nor one who comes with another's key harms anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_state_and_a_borrowed_key_hurt_nobody() {
+    let mut scene = Scene::start().await;
+    let dir = scene.dir.path().to_owned();
+    let key = key_of("acme");
+    write_key(&dir, "acme", &key);
+    scene.apply("acme", files(&dir, "acme", 1_000)).await;
+    scene.until(&key, 202).await;
+    let topic = topics::names::control("eu");
+    let record_key = scene.applied["acme"].key();
+    scene.producer.send(&topic, 0, &record_key, b"no revision", &[]).await.unwrap();
+    eventually("acme is in trouble", async || (scene.troubled() == 1.0).then_some(())).await;
+    assert_eq!(scene.status(&key, "C-1").await, 202, "the last good state is in force");
+    write_key(&dir, "globex", &key);
+    scene.apply("globex", files(&dir, "globex", 1_000)).await;
+    eventually("so is globex", async || (scene.troubled() == 2.0).then_some(())).await;
+    let request = scene.world.gateway.post("/v1/events").bearer_auth(&key).json(&customer("C-2", 1));
+    assert_eq!(answer(request).await.status, 202);
+    let (settings, topic) = (scene.world.broker.settings(), object_topic());
+    let tenants = tokio::task::spawn_blocking(move || read_all(&settings, &topic)).await.unwrap();
+    assert!(tenants.iter().all(|record| record.key.as_deref().unwrap().starts_with(b"acme/")));
+    // Both recover by themselves.
+    write_key(&dir, "globex", &key_of("globex"));
+    scene.apply("acme", files(&dir, "acme", 2_000)).await;
+    eventually("nobody is in trouble", async || (scene.troubled() == 0.0).then_some(())).await;
+    assert_eq!(scene.status(&key_of("globex"), "C-3").await, 202);
 }
 
 /// So that no sink takes an event in under an older state than the one that it was let in under.
@@ -182,7 +277,7 @@ async fn events_of_a_tenant_that_has_just_changed_say_under_which_state_they_wer
     scene.until(&key_of("acme"), 202).await;
     scene.apply("acme", files(&dir, "acme", 1_001)).await;
     let settings = scene.world.broker.settings();
-    let topic = topics::names::object_topic("eu", ObjectKind::Customer);
+    let topic = object_topic();
     let mut turn = 0;
     eventually("an event of the second state", async || {
         turn += 1;
@@ -195,16 +290,23 @@ async fn events_of_a_tenant_that_has_just_changed_say_under_which_state_they_wer
     .await;
 }
 
+fn object_topic() -> String {
+    topics::names::object_topic("eu", ObjectKind::Customer)
+}
+
 /// Of every record that there is.
 fn stamps(settings: &kafka::Settings, topic: &str) -> Vec<u64> {
-    let reader = Reader::from_beginning(settings, topic).unwrap();
-    let left: i64 = (0..reader.partitions().unwrap())
-        .map(|p| reader.bounds(p).map(|(low, end)| end - low).unwrap())
-        .sum();
-    let read = || reader.next(std::time::Duration::from_secs(10)).unwrap().unwrap();
     let stamp = |record: kafka::ReadRecord| {
         let header = record.headers.iter().find(|(name, _)| name == control::REVISION_HEADER).unwrap();
         control::revision_in(&header.1).unwrap()
     };
-    (0..left).map(|_| stamp(read())).collect()
+    read_all(settings, topic).into_iter().map(stamp).collect()
+}
+
+fn read_all(settings: &kafka::Settings, topic: &str) -> Vec<kafka::ReadRecord> {
+    let reader = Reader::from_beginning(settings, topic).unwrap();
+    let left: i64 = (0..reader.partitions().unwrap())
+        .map(|p| reader.bounds(p).map(|(low, end)| end - low).unwrap())
+        .sum();
+    (0..left).map(|_| reader.next(std::time::Duration::from_secs(10)).unwrap().unwrap()).collect()
 }

@@ -23,7 +23,7 @@ pub(super) async fn accept(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let tenants = doors.tenants.get();
+    let tenants = doors.tenants()?;
     let tenant = auth::tenant(&tenants.set, &headers)?;
     let media = MediaType::of(&headers)?;
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;

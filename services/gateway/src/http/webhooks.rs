@@ -36,7 +36,7 @@ pub(super) async fn accept(
 ) -> Result<Response, Problem> {
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
     let now = doors.intake.clock.now_micros() / 1_000_000;
-    let tenants = doors.tenants.get();
+    let tenants = doors.tenants()?;
     let Some(door) = find(&tenants.set, &tenant, &connection) else {
         // The same work as for a webhook that exists, so that time does not tell which do.
         decoy(&bytes);

@@ -13,7 +13,7 @@ use event::TenantId;
 use kafka::Settings;
 use mapping::connectors::Connectors;
 use service_kit::Check;
-use tenancy::{Environment, InForce, Live, Tenant, Watch, revision::Files};
+use tenancy::{Environment, InForce, Live, Tenant, TenantSet, Watch, revision::Files};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{info, warn};
 
@@ -62,54 +62,47 @@ impl Drop for Listening {
 impl Keeper {
     /// Never ends by itself. `check` passes once the tenants are known.
     pub(crate) async fn run(mut self, check: Check) {
-        let (records, _listening) = match self.begin(&check).await {
-            Some((records, listening)) => (Some(records), Some(listening)),
-            None => (None, None),
-        };
-        check.pass();
-        match records {
-            Some(records) => self.follow(records).await,
-            None => loop {
+        if matches!(self.origin, Origin::Folder { .. }) {
+            check.pass();
+            loop {
                 tokio::time::sleep(LOOK).await;
                 self = self.look_again().await;
-            },
+            }
         }
-    }
-
-    /// Reads the topic whole, and begins to follow it; nothing for a folder.
-    async fn begin(&mut self, check: &Check) -> Option<(UnboundedReceiver<control::Record>, Listening)> {
-        if matches!(self.origin, Origin::Folder { .. }) {
-            return None;
-        }
-        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
-        let (state, next) = loop {
-            let (settings, topic) = (self.kafka.clone(), Arc::clone(&topic));
-            // Whoever writes there is told by the sinks what they cannot read.
-            match tokio::task::spawn_blocking(move || control::read(&settings, &topic, |_| ())).await {
-                Ok(Ok(read)) => break read,
-                Ok(Err(error)) => check.fail(chain(&error)),
-                Err(panicked) => check.fail(panicked.to_string()),
+        let (records, _listening) = loop {
+            match self.begin().await {
+                Ok(begun) => break begun,
+                Err(why) => check.fail(why),
             }
             tokio::time::sleep(RETRY).await;
         };
+        self = self.renewed().await;
+        check.pass();
+        self.follow(records).await;
+    }
+
+    /// Reads the topic whole, and begins to follow it.
+    async fn begin(&mut self) -> Result<(UnboundedReceiver<control::Record>, Listening), String> {
+        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
+        let (settings, whole) = (self.kafka.clone(), Arc::clone(&topic));
+        // What cannot be read is told with the troubles.
+        let read = tokio::task::spawn_blocking(move || control::read(&settings, &whole, |_| ())).await;
+        let (state, next) = read.map_err(|panicked| panicked.to_string())?.map_err(|error| chain(&error))?;
         self.origin = Origin::Control(Box::new(state.tenants));
-        self.renew();
         // Tenants' records, a few a day: whoever applies them waits for the brokers.
         #[allow(clippy::disallowed_methods)]
         let (sender, records) = unbounded_channel();
         let listening = Arc::new(AtomicBool::new(true));
         let goes_on = Arc::clone(&listening);
-        let started = control::follow(
+        control::follow(
             self.kafka.clone(),
             topic,
             next,
             move || goes_on.load(Ordering::Relaxed),
             move |record| drop(sender.send(record)), // the keeper has ended with the gateway
-        );
-        if let Err(error) = started {
-            warn!(code = "GTW-0054", error = chain(&error), "the control topic cannot be followed");
-        }
-        Some((records, Listening(listening)))
+        )
+        .map_err(|error| chain(&error))?;
+        Ok((records, Listening(listening)))
     }
 
     async fn follow(mut self, mut records: UnboundedReceiver<control::Record>) {
@@ -156,9 +149,12 @@ impl Keeper {
         let connectors = Arc::clone(&self.connectors);
         let fits =
             |tenant: &Arc<Tenant>| check_webhooks_of(tenant, &connectors).map_err(|error| chain(&error));
+        let before = self.tenants.get();
         let (built, revisions) = match &mut self.origin {
             Origin::Control(live) => {
-                let built = live.build(&Environment, &fits).open();
+                let nobody = TenantSet::default();
+                let before = before.as_deref().map_or(&nobody, |before| &before.set);
+                let built = live.build(&Environment, &fits).open(before);
                 let revisions = live.current().iter().map(|(t, revision)| (t.clone(), revision.revision));
                 (built, revisions.collect())
             }
@@ -175,8 +171,7 @@ impl Keeper {
         self.failing = false;
         let rotated = self.watch.has_changed(&Environment);
         let InForce { set, troubles, watch, .. } = built;
-        let before = self.tenants.get();
-        match Served::new(set, (&self.region, &self.topics), revisions.into_iter(), Some(&before)) {
+        match Served::new(set, (&self.region, &self.topics), revisions.into_iter(), before.as_deref()) {
             Ok(served) => self.tenants.put(served),
             Err(error) => return self.cannot(&error),
         }

@@ -68,22 +68,22 @@ impl Served {
     }
 }
 
-/// The tenants in force. Clones are handles to the same.
-#[derive(Clone)]
-pub struct Tenants(Arc<RwLock<Arc<Served>>>);
+/// The tenants in force, once they are known. Clones are handles to the same.
+#[derive(Clone, Default)]
+pub struct Tenants(Arc<RwLock<Option<Arc<Served>>>>);
 
 impl Tenants {
     /// These, until others are put in their place.
     pub fn new(served: Served) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(served))))
+        Self(Arc::new(RwLock::new(Some(Arc::new(served)))))
     }
 
-    /// Those in force now. A request keeps to the ones that it began with.
-    pub fn get(&self) -> Arc<Served> {
-        Arc::clone(&self.0.read())
+    /// Those in force now; none until they were read for the first time. A request keeps to the ones that it began with.
+    pub fn get(&self) -> Option<Arc<Served>> {
+        self.0.read().clone()
     }
 
     fn put(&self, served: Served) {
-        *self.0.write() = Arc::new(served);
+        *self.0.write() = Some(Arc::new(served));
     }
 }
