@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A decision for the caller to carry out. Each names the [`Input`] that reports back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Ask the ledger about the posting and its entity → [`Input::Known`].
     Consult(Ticket),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 const PARTS: u64 = 16;
 
 /// What a connection may use over time; see [`Core::limit`](crate::Core::limit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// At most `max` requests in any stretch of `per_ms` milliseconds: a rate, or over a day a quota.
     Rate {
@@ -36,7 +36,7 @@ pub enum Limit {
 }
 
 /// A limit, and what of it is used.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Budget {
     limit: Limit,
     /// This process's part of the limit: parts, of how many.
@@ -44,7 +44,7 @@ pub(crate) struct Budget {
     used: Used,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Used {
     Window(Window),
     Bucket(Bucket),
@@ -122,7 +122,7 @@ fn part(whole: u64, (parts, of): (u64, u64)) -> u64 {
 }
 
 /// What was used in the last stretch of time.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Window {
     width: u64,
     /// How many parts it is long.
@@ -164,7 +164,7 @@ impl Window {
 }
 
 /// Points that are not there, in thousandths.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Bucket {
     missing: u64,
     at: u64,

@@ -8,6 +8,7 @@ mod action;
 mod budget;
 mod connection;
 mod core;
+mod digest;
 pub mod invariant;
 mod lane;
 mod mutant;
