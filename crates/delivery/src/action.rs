@@ -128,7 +128,7 @@ pub enum Prior {
 }
 
 /// What reading the target by the external id showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReadBack {
     /// The document is there and says what the posting says.
     Matches {

@@ -67,7 +67,7 @@ impl ErrorClass {
 }
 
 /// One attempt's answer, classified as class × outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The target says that it applied the posting.
     Applied {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Counts of noteworthy events over a whole run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
 const REQUIRED: [&str; 28] = [
