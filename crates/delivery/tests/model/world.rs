@@ -1,11 +1,14 @@
 //! The world around one core: logs, ledger, targets, clocks, and everything on its way between them.
 
 mod carry_out;
+mod digest;
 mod faults;
+mod looking;
 mod processes;
 mod progress;
 
 pub use faults::Fate;
+pub use looking::Point;
 pub use processes::Process;
 pub use progress::Move;
 use processes::nothing;
@@ -43,7 +46,7 @@ pub struct Logged {
 }
 
 /// A partition and this process's hold of it.
-#[derive(Clone, Default, Hash)]
+#[derive(Clone, Default)]
 pub struct Partition {
     pub log: Rc<Vec<Logged>>,
     pub assigned: bool,
@@ -155,7 +158,7 @@ impl World {
     }
 
     /// A process starts, with a clock of its own.
-    fn boot(&mut self, dice: u8) {
+    pub fn boot(&mut self, dice: u8) {
         self.me.epoch += 1;
         self.me.born = self.now;
         self.me.clock_error = i64::from(dice) % (SKEW_MS as i64 + 1) - SKEW_MS as i64 / 2;
@@ -196,7 +199,7 @@ impl World {
         self.carry_out();
     }
 
-    fn clock(&self) -> Now {
+    pub fn clock(&self) -> Now {
         Now { mono: self.now - self.me.born, wall: EPOCH_START_WALL + self.now as i64 + self.me.clock_error }
     }
 

@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Time passes; what times out meanwhile does so at its own moment.
-    pub(super) fn pass(&mut self, ms: u64, dice: u8) {
+    pub fn pass(&mut self, ms: u64, dice: u8) {
         let end = self.now + ms;
         while let Some((at, due)) = self.next_time_out().filter(|(_, due)| *due <= end) {
             self.now = due.max(self.now);
@@ -140,8 +140,8 @@ impl World {
         }
         if flight.ticket.is_none() {
             match dice & 1 {
-                0 => self.process(at, Mood::of(dice, self.trouble)), // at the very last moment
-                _ => drop(self.flights.swap_remove(at)),
+                0 => drop(self.flights.swap_remove(at)),
+                _ => self.process(at, Mood::of(dice, self.trouble)), // at the very last moment
             }
             return;
         }
@@ -151,7 +151,7 @@ impl World {
         self.unanswered(at);
     }
 
-    pub(super) fn rebalance(&mut self, partition: usize, dice: u8) {
+    pub fn rebalance(&mut self, partition: usize, dice: u8) {
         let state = &mut self.me.partitions[partition];
         if !state.assigned {
             self.assign(partition);
@@ -166,9 +166,8 @@ impl World {
 
     /// The group gives a partition to its next owner when the lease of the last one is over, or it has drained: by then
     /// so is every request at U that has no Intent to tell its deadline.
-    pub(super) fn assign(&mut self, partition: usize) {
-        let upsert = |f: &super::Flight| f.shared && ROUTES[f.request.route] == Class::Upsert;
-        if self.flights.iter().any(|f| f.partition == partition && upsert(f) && f.over > self.now) {
+    pub fn assign(&mut self, partition: usize) {
+        if !self.may_be_assigned(partition) {
             return;
         }
         let state = &mut self.me.partitions[partition];
@@ -178,8 +177,13 @@ impl World {
         self.me.core.inherit(PartitionId(partition as u32), self.ledger.range(partition));
     }
 
+    pub fn may_be_assigned(&self, partition: usize) -> bool {
+        let upsert = |f: &super::Flight| f.shared && ROUTES[f.request.route] == Class::Upsert;
+        !self.flights.iter().any(|f| f.partition == partition && upsert(f) && f.over > self.now)
+    }
+
     /// Writes under way are done or dropped before somebody reads the ledger again: the caller's duty.
-    pub(super) fn revoke(&mut self, partition: usize, dice: u8) {
+    pub fn revoke(&mut self, partition: usize, dice: u8) {
         let now = self.clock();
         self.me.core.revoke(PartitionId(partition as u32), now);
         let (theirs, others): (Vec<_>, Vec<_>) =

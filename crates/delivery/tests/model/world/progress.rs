@@ -2,7 +2,7 @@
 
 use delivery::{Input, PartitionId, Prior, ReadBack};
 
-use super::{Letter, Reply, World};
+use super::{Letter, Process, Reply, World};
 use crate::{ledger::Entry, target::Mood};
 
 /// A step of something that is under way.
@@ -22,16 +22,20 @@ pub enum Move {
 impl World {
     /// What the current process and the target can do next.
     pub fn moves(&self) -> Vec<Move> {
-        let mut moves: Vec<Move> = (0..self.me.consults.len()).map(Move::Consult).collect();
-        if !self.me.queue.is_empty() {
+        self.moves_of(&self.me)
+    }
+
+    pub fn moves_of(&self, process: &Process) -> Vec<Move> {
+        let mut moves: Vec<Move> = (0..process.consults.len()).map(Move::Consult).collect();
+        if !process.queue.is_empty() {
             moves.push(Move::Write);
         }
-        moves.extend((0..self.me.asked.len()).map(Move::WriteRange));
-        moves.extend((0..self.me.rereads.len()).map(Move::ReadAgain));
-        moves.extend((0..self.me.unreported.len()).map(Move::Report));
-        moves.extend((0..self.me.letters.len()).map(Move::WriteLetter));
-        moves.extend((0..self.me.lettered.len()).map(Move::ReportLetter));
-        let awaited = self.flights.iter().enumerate().filter(|(_, flight)| self.is_awaited(flight));
+        moves.extend((0..process.asked.len()).map(Move::WriteRange));
+        moves.extend((0..process.rereads.len()).map(Move::ReadAgain));
+        moves.extend((0..process.unreported.len()).map(Move::Report));
+        moves.extend((0..process.letters.len()).map(Move::WriteLetter));
+        moves.extend((0..process.lettered.len()).map(Move::ReportLetter));
+        let awaited = self.flights.iter().enumerate().filter(|(_, flight)| flight.is_awaited_by(process));
         moves.extend(awaited.map(|(at, flight)| match flight.reply {
             None => Move::Process(at),
             Some(_) => Move::Answer(at),
