@@ -55,7 +55,11 @@ impl Sometimes {
     }
 
     pub fn assert_all_happened(&self) {
-        let never: Vec<_> = REQUIRED.iter().filter(|what| !self.0.contains_key(*what)).collect();
+        self.assert_happened(&REQUIRED);
+    }
+
+    pub fn assert_happened(&self, required: &[&str]) {
+        let never: Vec<_> = required.iter().filter(|what| !self.0.contains_key(*what)).collect();
         assert!(never.is_empty(), "the run never saw: {never:?}");
     }
 }

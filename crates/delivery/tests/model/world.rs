@@ -10,13 +10,10 @@ mod progress;
 pub use faults::Fate;
 pub use looking::Point;
 pub use processes::Process;
-pub use progress::Move;
 use processes::nothing;
+pub use progress::Move;
 
-use std::{
-    collections::BTreeMap,
-    rc::Rc,
-};
+use std::{collections::BTreeMap, rc::Rc};
 
 use delivery::{
     Backlog, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting,
@@ -187,7 +184,7 @@ impl World {
     }
 
     /// An operator pauses a route, or resumes it.
-    fn turn(&mut self, route: usize, pause: bool) {
+    pub fn turn(&mut self, route: usize, pause: bool) {
         self.paused[route] = pause;
         let id = RouteId(route as u64);
         if pause {

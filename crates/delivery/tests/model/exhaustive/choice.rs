@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use delivery::Class;
 
 use crate::{
-    plan::{LEASE_MS, PARTITIONS, ROUTES},
+    plan::{LEASE_MS, PARTITIONS, ROUTES, SKEW_MS},
     target::Mood,
     world::{Fate, Move, World},
 };
@@ -42,6 +42,8 @@ pub enum Choice {
     /// The process gives a partition back at once, or drains it first.
     Revoke(usize),
     Drain(usize),
+    /// An operator pauses the route, or has it go on.
+    Turn(bool),
     /// The process dies, and the next one begins; true: on another machine, with an empty disk.
     Crash(bool),
 }
@@ -58,25 +60,30 @@ pub struct Bounds {
     pub cuts: u8,
     /// Times that a partition is given back.
     pub revokes: u8,
+    /// Times that the route is paused.
+    pub pauses: u8,
 }
 
 #[derive(Clone)]
 pub struct Small {
     pub world: World,
-    pub left: Bounds,
+    /// The route that all records go to.
+    route: usize,
+    left: Bounds,
+    /// The process is cut off from the brokers.
     cut: bool,
 }
 
 impl Hash for Small {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { world, left, cut } = self;
+        let Self { world, route: _, left, cut } = self;
         (world, left, cut).hash(state);
     }
 }
 
 impl Small {
-    pub fn new(world: World, bounds: Bounds) -> Self {
-        Self { world, left: bounds, cut: false }
+    pub fn new(world: World, route: usize, bounds: Bounds) -> Self {
+        Self { world, route, left: bounds, cut: false }
     }
 
     /// What happens by itself, sooner or later, and in any order. None: everything is at rest.
@@ -97,6 +104,9 @@ impl Small {
                 false if world.may_be_assigned(id) => choices.push(Choice::Assign(id)),
                 false => {}
             }
+        }
+        if world.is_paused(self.route) {
+            choices.push(Choice::Turn(false));
         }
         if self.cut {
             choices.push(Choice::Mend);
@@ -134,6 +144,9 @@ impl Small {
         }
         if self.cut && world.may_be_taken_over() {
             choices.push(Choice::TakeOver);
+        }
+        if self.left.pauses > 0 && !world.is_paused(self.route) && busy {
+            choices.push(Choice::Turn(true));
         }
         if self.left.revokes > 0 && !self.cut {
             let held = |p: &usize| {
@@ -203,6 +216,10 @@ impl Small {
                 self.left.revokes -= 1;
                 self.world.rebalance(partition, 1);
             }
+            Choice::Turn(pause) => {
+                self.left.pauses -= u8::from(pause);
+                self.world.turn(self.route, pause);
+            }
             Choice::Crash(disk) => {
                 self.left.crashes -= 1;
                 self.left.disks -= u8::from(disk);
@@ -219,7 +236,7 @@ impl Small {
 
     /// Every second process's clock is ahead of its predecessor's by as much as clocks may differ.
     fn clock_of_next(&self) -> u8 {
-        if self.world.me.epoch % 2 == 1 { crate::plan::SKEW_MS as u8 } else { 0 }
+        if self.world.me.epoch % 2 == 1 { SKEW_MS as u8 } else { 0 }
     }
 
     fn pass(&mut self) {

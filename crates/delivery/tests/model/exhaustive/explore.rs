@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use super::choice::{Choice, Small};
-use crate::{check, world::Point};
+use crate::{check, sometimes::Sometimes, world::Point};
 
 /// Longer than any run that comes to an end.
 const DEPTH: usize = 1_000;
@@ -22,10 +23,26 @@ pub struct Explored {
     pub deepest: usize,
     /// Where postings stood when their process crashed, by route.
     pub crashes: BTreeSet<(usize, Point)>,
+    /// What happened on the way to some end.
+    pub seen: Sometimes,
     known: HashSet<u64>,
     on_path: HashSet<u64>,
     /// How the present state was reached.
     path: Vec<Choice>,
+}
+
+/// An invariant, and the run that breaks it.
+#[derive(Debug)]
+pub struct Broken {
+    pub said: String,
+    pub run: Vec<Choice>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.said)?;
+        self.run.iter().try_for_each(|choice| writeln!(f, "  {choice:?}"))
+    }
 }
 
 struct Visit {
@@ -35,15 +52,17 @@ struct Visit {
 }
 
 impl Explored {
-    /// Everything that can follow `first`. Panics with the run that breaks an invariant, or does not end.
-    pub fn all(first: Small) -> Self {
+    /// Everything that can follow `first`.
+    pub fn all(first: Small) -> Result<Self, Broken> {
         let mut explored = Self::default();
-        let ran = catch_unwind(AssertUnwindSafe(|| explored.explore(first)));
-        if let Err(panic) = ran {
-            eprintln!("after {:#?}", explored.path);
-            resume_unwind(panic);
+        match catch_unwind(AssertUnwindSafe(|| explored.explore(first))) {
+            Ok(()) => Ok(explored),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                Err(Broken { said: text.unwrap_or_default(), run: explored.path })
+            }
         }
-        explored
     }
 
     fn explore(&mut self, first: Small) {
@@ -86,6 +105,7 @@ impl Explored {
             assert!(state.world.is_at_rest(), "LIV-1: no rest, and nothing to do");
             check::at_rest(&state.world);
             self.rests += 1;
+            self.seen.add(&state.world.seen);
         }
         next.extend(state.faults());
         self.on_path.insert(digest);

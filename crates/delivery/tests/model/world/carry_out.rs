@@ -55,12 +55,7 @@ impl World {
 
     fn write(&mut self, ticket: Ticket, entry: Entry) {
         let known = self.me.tickets[&ticket];
-        self.me.queue.push_back(Write {
-            ticket,
-            partition: known.partition,
-            request: known.request,
-            entry,
-        });
+        self.me.queue.push_back(Write { ticket, partition: known.partition, request: known.request, entry });
     }
 
     /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
@@ -148,7 +143,8 @@ impl World {
         assert_eq!(locked, 1, "BND-1: {request:?} leaves while its lock is held");
         self.me.left.push((request.route, self.now));
         let since = (self.now + 1).saturating_sub(RATE_MS);
-        let lately = self.me.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();
+        let lately =
+            self.me.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();
         assert!(lately as u64 <= RATE, "BND-1: {lately} requests within {RATE_MS} ms on one connection");
         if lately as u64 == RATE {
             self.seen.hit("used up its rate");

@@ -2,7 +2,7 @@
 
 use delivery::{Answer, Class, ErrorClass, Input, PartitionId, ReadBack};
 
-use super::{Letter, Reply, World, Process, nothing};
+use super::{Letter, Process, Reply, World, nothing};
 use crate::{
     ledger::Entry,
     plan::{PARTITIONS, ROUTES},
@@ -246,7 +246,8 @@ impl World {
     }
 
     fn has_effect_without_outcome(&self) -> bool {
-        let requests = (0..PARTITIONS).flat_map(|p| self.me.partitions[p].log.iter()).flat_map(|r| &r.requests);
+        let requests =
+            (0..PARTITIONS).flat_map(|p| self.me.partitions[p].log.iter()).flat_map(|r| &r.requests);
         requests.into_iter().any(|r| {
             self.ledger.outcome(r.event, r.route).is_none() && self.targets.effects(r.event, r.route) > 0
         })

@@ -46,6 +46,11 @@ impl World {
         self.me.core.next_wake().map(|mono| self.me.born + mono)
     }
 
+    /// Whether an operator paused the route.
+    pub fn is_paused(&self, route: usize) -> bool {
+        self.paused[route]
+    }
+
     /// When the next lease ends, in true time.
     pub fn lease_end(&self) -> Option<u64> {
         let now = self.clock().mono;

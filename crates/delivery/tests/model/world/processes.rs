@@ -73,6 +73,12 @@ impl Flight {
 }
 
 impl World {
+    #[cfg(feature = "mutants")]
+    pub fn break_on_purpose(&mut self, mutant: delivery::Mutant) {
+        self.mutant = Some(mutant);
+        self.me.core.break_on_purpose(mutant);
+    }
+
     /// Lets the zombie act, if there is one.
     pub fn as_zombie(&mut self, act: impl FnOnce(&mut Self)) {
         let Some(zombie) = self.zombie.as_mut() else { return };
