@@ -69,9 +69,9 @@ pub const SMALL: [Scope; 15] = [
     ),
     scope(
         "an event, an unreadable record, the event again, 1 crash",
-        &[Event(0, 13_858), Unreadable, Again],
+        &[Event(0, 0), Unreadable, Again],
         Bounds { crashes: 1, ..NONE },
-        0,
+        13_858,
     ),
     scope(
         "two versions, paused once, 1 crash",
@@ -91,7 +91,8 @@ pub const LOST_DISK: Scope = scope(
 );
 
 /// What takes minutes.
-pub const LARGE: [Scope; 5] = [
+pub const LARGE: [Scope; 7] = [
+    scope("one event, a takeover, 2 crashes", ONE, Bounds { crashes: 2, cuts: 1, ..NONE }, 0),
     scope("one event, 2 troubles, 2 crashes", ONE, Bounds { troubles: 2, crashes: 2, ..NONE }, 0),
     scope(
         "one event, a takeover, 1 trouble, 1 crash",
@@ -99,6 +100,7 @@ pub const LARGE: [Scope; 5] = [
         Bounds { troubles: 1, crashes: 1, cuts: 1, ..NONE },
         0,
     ),
+    scope("two versions, 1 trouble, 2 crashes", TWO_VERSIONS, Bounds { troubles: 1, crashes: 2, ..NONE }, 0),
     scope("two versions, a takeover, 1 crash", TWO_VERSIONS, Bounds { crashes: 1, cuts: 1, ..NONE }, 0),
     scope("two versions, a takeover, 1 trouble", TWO_VERSIONS, Bounds { troubles: 1, cuts: 1, ..NONE }, 0),
     scope("two entities, 1 trouble, 1 crash", TWO_ENTITIES, Bounds { troubles: 1, crashes: 1, ..NONE }, 0),

@@ -104,7 +104,7 @@ impl World {
         assert!(state.assigned && leased, "OWN-1: {:?} leaves without a lease", known.request);
         assert!(
             self.now >= self.me.silent_until[route],
-            "{:?} leaves although the target is throttling",
+            "BND-1: {:?} leaves although the target is throttling",
             known.request
         );
         let upsert = ROUTES[route] == Class::Upsert;
