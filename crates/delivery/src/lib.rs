@@ -11,6 +11,8 @@ mod core;
 mod digest;
 pub mod invariant;
 mod lane;
+#[cfg(test)]
+mod machines;
 mod mutant;
 mod outcome;
 mod policy;
