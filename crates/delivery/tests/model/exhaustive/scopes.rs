@@ -42,6 +42,14 @@ const fn scope(name: &'static str, records: &'static [Entry], bounds: Bounds, st
 /// What every run goes through.
 pub const SMALL: [Scope; 15] = [
     LOST_DISK,
+    scope(
+        "two versions, paused once, 1 crash",
+        TWO_VERSIONS,
+        Bounds { crashes: 1, pauses: 1, ..NONE },
+        36_161,
+    ),
+    scope("one event, a takeover, 1 trouble", ONE, Bounds { troubles: 1, cuts: 1, ..NONE }, 35_160),
+    scope("one event, a takeover, 1 crash", ONE, Bounds { crashes: 1, cuts: 1, ..NONE }, 24_835),
     scope("one event, 1 trouble, 2 crashes", ONE, Bounds { troubles: 1, crashes: 2, ..NONE }, 32_006),
     scope(
         "two versions, 1 trouble, 1 crash",
@@ -58,8 +66,6 @@ pub const SMALL: [Scope; 15] = [
         concurrency: 1,
         ..scope("two entities, one slot, 1 crash", TWO_ENTITIES, Bounds { crashes: 1, ..NONE }, 17_724)
     },
-    scope("one event, a takeover, 1 trouble", ONE, Bounds { troubles: 1, cuts: 1, ..NONE }, 35_160),
-    scope("one event, a takeover, 1 crash", ONE, Bounds { crashes: 1, cuts: 1, ..NONE }, 24_835),
     scope("two versions, a takeover", TWO_VERSIONS, Bounds { cuts: 1, ..NONE }, 44_134),
     scope(
         "two versions, given back once, 1 crash",
@@ -72,12 +78,6 @@ pub const SMALL: [Scope; 15] = [
         &[Event(0, 0), Unreadable, Again],
         Bounds { crashes: 1, ..NONE },
         13_858,
-    ),
-    scope(
-        "two versions, paused once, 1 crash",
-        TWO_VERSIONS,
-        Bounds { crashes: 1, pauses: 1, ..NONE },
-        36_161,
     ),
 ];
 
