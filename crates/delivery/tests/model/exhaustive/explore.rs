@@ -1,4 +1,7 @@
 //! Goes through everything that can happen, depth first: each state once, all that can follow it.
+//!
+//! Our own, since it is short: `stateright` asks for properties of states, where the world's are assertions on the way, and
+//! brings an explorer with a web server along.
 
 use std::{
     collections::{BTreeSet, HashSet},
