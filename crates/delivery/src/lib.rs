@@ -8,8 +8,11 @@ mod action;
 mod budget;
 mod connection;
 mod core;
+mod digest;
 pub mod invariant;
 mod lane;
+#[cfg(test)]
+mod machines;
 mod mutant;
 mod outcome;
 mod policy;

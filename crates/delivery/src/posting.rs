@@ -20,7 +20,7 @@ const STUCK_AFTER: u32 = 6;
 const STUCK_WHILE: u64 = 3;
 
 /// Names a posting inside one core. A ticket of a posting that is gone is recognised as stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     pub(crate) slot: u32,
     pub(crate) serial: u32,
@@ -34,7 +34,7 @@ impl Ticket {
 }
 
 /// What the caller tells about a posting when its record arrives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct NewPosting {
     /// Event, route and generation.
     pub key: PostingKey,
@@ -64,7 +64,7 @@ pub struct NewPosting {
 }
 
 /// Where a posting stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     /// Behind another one in its lane.
     Queued,
@@ -93,7 +93,7 @@ pub(crate) enum Stage {
 }
 
 /// What a posting does with its next slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     Send,
     ReadBack,
@@ -101,7 +101,7 @@ pub(crate) enum Step {
     Resolve,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Posting {
     pub(crate) serial: u32,
     pub(crate) new: NewPosting,

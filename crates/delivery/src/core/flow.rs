@@ -229,7 +229,7 @@ impl Core {
         let Some(posting) = self.posting(ticket).filter(|p| p.stage == Stage::Intending) else { return };
         posting.attempt -= 1;
         posting.step = if posting.unknown { Step::Resolve } else { Step::Send };
-        if posting.attempt == 0 {
+        if posting.attempt == 0 && !posting.unknown {
             posting.first_attempt_at = None;
         }
         let id = posting.new.connection;

@@ -106,6 +106,19 @@ fn what_an_earlier_owner_may_have_sent_is_resolved_by_class() {
     intent(&actions); // beyond the range: never sent
 }
 
+/// Found by the exhaustive model: the range took so long that the key grew old, and then the Intent could not be written.
+#[test]
+fn an_intent_that_fails_does_not_make_an_earlier_owner_s_attempt_young() {
+    let mut rig = sharing(1);
+    let aging = NewPosting { accepted_at: rig.now.wall - 9_900, ..new(1, 1, 1, KEYED) };
+    let (ticket, actions) = begin(&mut rig, 0, aging);
+    let [Action::WriteRange { until, .. }] = actions[..] else { panic!("{actions:?}") };
+    assert_eq!(rig.pass(200), []);
+    intent(&rig.tell(Input::RangeDurable { partition: P0, until }));
+    assert_eq!(rig.tell(Input::IntentFailed(ticket)), []);
+    assert_eq!(settles_as(&rig.pass(TIMEOUT)), Status::InDoubt, "the key is no longer to be trusted");
+}
+
 #[test]
 fn a_refusal_of_what_an_earlier_owner_may_have_sent_does_not_end_it_at_u() {
     let mut rig = sharing(1);
