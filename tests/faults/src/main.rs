@@ -6,6 +6,7 @@
 mod admin;
 mod books;
 mod campaign;
+mod changelog;
 mod check;
 mod class;
 mod cluster;
