@@ -56,13 +56,13 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         keep: options.keep.clone(),
         points: points.clone(),
     };
-    // Side by side: most of the time each of them waits for a session to run out.
+    // Side by side: most of the time each of them waits for a session to run out. The longest ones first.
     let lanes = tokio::try_join!(
         Box::pin(lane(Class::Keyed, false).run()),
-        Box::pin(lane(Class::Keyed, true).run()),
         Box::pin(lane(Class::Upsert, false).run()),
-        Box::pin(lane(Class::Upsert, true).run()),
         Box::pin(lane(Class::Neither, true).run()),
+        Box::pin(lane(Class::Keyed, true).run()),
+        Box::pin(lane(Class::Upsert, true).run()),
     )?;
     let mut cells = Vec::new();
     let mut violations: Vec<Violation> = Vec::new();

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, ensure};
 use contract::OutcomeStatus;
 use event::ObjectKind;
+use sandbox::RequestRow;
 use serde::Serialize;
 use tokio::{
     sync::Mutex,
@@ -55,6 +56,8 @@ pub struct Cell {
     died_of: &'static str,
     outcome: String,
     effects: u64,
+    /// Writes that the target saw whole.
+    writes: usize,
     #[serde(skip)]
     expected: (OutcomeStatus, u64),
     #[serde(skip)]
@@ -198,8 +201,12 @@ impl Run {
         let rest = Rest { canaries, behind: rest::behind(&world).await? };
         let evidence = Box::pin(Evidence::gather(&world, rest, moments)).await?;
         let effects = evidence.effects_by_event();
+        let intents_seen = evidence.intents.as_ref().context("nobody followed the changelogs")?;
+        let own = !intents_seen.own.is_empty();
+        ensure!(own == world.each_intent, "the sinks did not use the Intents that they were to use");
         let cell = |Struck { point, id, died_of }: Struck| {
             let found = evidence.outcome(&id).map(|outcome| outcome.status);
+            let of_event = |row: &RequestRow| row.event_id.as_ref() == Some(&id) && row.data.is_some();
             Cell {
                 point: point.name(),
                 class: class.name(),
@@ -207,6 +214,7 @@ impl Run {
                 died_of,
                 outcome: found.map_or_else(|| "none".to_owned(), |status| format!("{status:?}")),
                 effects: effects.get(id.as_str()).copied().unwrap_or(0),
+                writes: evidence.requests.iter().filter(|(_, row)| of_event(row)).count(),
                 expected: (point.outcome(class), point.effects(class)),
                 found,
             }
