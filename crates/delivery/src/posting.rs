@@ -209,6 +209,11 @@ impl Posting {
         (now.wall - first).max(now.mono as i64 - self.first_attempt_mono).max(0) as u64
     }
 
+    /// How old the event is, milliseconds.
+    pub(crate) fn event_age_ms(&self, now: Now) -> u64 {
+        (now.wall - self.new.accepted_at).max(0) as u64
+    }
+
     /// Whether an attempt may have been applied under a key that is no longer to be trusted.
     pub(crate) fn key_expired(&self, now: Now) -> bool {
         let keyed = matches!(self.new.class, Class::Keyed { .. });

@@ -8,6 +8,7 @@ mod admission;
 mod arguments;
 mod clock;
 mod connectors;
+mod crash;
 mod decision;
 mod doubts;
 mod engine;

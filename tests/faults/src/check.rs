@@ -36,6 +36,7 @@ pub fn violations(evidence: &Evidence) -> Vec<Violation> {
     check.dead_letters();
     check.poison();
     check.doubts();
+    check.intents();
     check.rest();
     check.found
 }
@@ -293,5 +294,6 @@ fn said(row: &RequestRow) -> (Option<String>, Option<String>) {
     (text(&body["id"]), text(&body["extensions"]["revision"]))
 }
 
+mod intents;
 #[cfg(test)]
 mod tests;

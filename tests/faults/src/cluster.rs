@@ -9,7 +9,7 @@ use testkit::{
 };
 
 /// The session time-out that a campaign's own broker allows: a killed sink is missed after it.
-const SHORT_SESSION_MS: u64 = 3_000;
+pub const SHORT_SESSION_MS: u64 = 3_000;
 /// The shortest that a broker allows unless told otherwise.
 const USUAL_SESSION_MS: u64 = 6_000;
 
@@ -53,6 +53,16 @@ impl Cluster {
     }
 }
 
+/// A broker that allows short sessions, and whose records have the time at which it appended them. Blocking.
+pub fn broker(detour: Option<Detour>) -> anyhow::Result<Kafka> {
+    let property = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let properties = vec![
+        property("group.min.session.timeout.ms", "1000"),
+        property("log.message.timestamp.type", "LogAppendTime"),
+    ];
+    Kafka::start(&kafka::Options { properties, detour, ..kafka::Options::owned() })
+}
+
 struct Started {
     proxies: Toxiproxy,
     kafka: Option<Kafka>,
@@ -67,10 +77,7 @@ fn start(bootstrap: Option<String>, registry: Option<String>) -> anyhow::Result<
         Some(bootstrap) => (None, bootstrap, None),
         None => {
             let ports = Detour { listen: free_port()?, advertise: free_port()? };
-            let session = ("group.min.session.timeout.ms".to_owned(), "1000".to_owned());
-            let options =
-                kafka::Options { properties: vec![session], detour: Some(ports), ..kafka::Options::owned() };
-            let kafka = Kafka::start(&options)?;
+            let kafka = broker(Some(ports))?;
             let bootstrap = kafka.bootstrap().to_owned();
             (Some(kafka), bootstrap, Some(ports))
         }

@@ -9,6 +9,7 @@ mod path;
 mod pausing;
 mod records;
 mod resolution;
+mod retries;
 mod rig;
 mod shared;
 mod spilling;

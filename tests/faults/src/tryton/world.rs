@@ -64,7 +64,7 @@ impl World {
         let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets };
         let gateway = Gateway::start(&place, &http).await?;
         let group = format!("{region}-sink");
-        let mut sinks = world::sinks(&place, &group, Pace::Default, &http)?;
+        let mut sinks = world::sinks(&place, &group, (Pace::Default, false), &http)?;
         sinks.truncate(2);
         sinks[0].spawn()?;
         Ok(Self { cluster, company, sinks, topics, outcomes, gateway, group, http, proxy, _scratch: scratch })

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A core that shares Intents, whose earlier owner left a range up to `inherited`.
-fn sharing(inherited: i64) -> Rig {
+pub(super) fn sharing(inherited: i64) -> Rig {
     let mut rig = Rig::new();
     let intents = Intents::Shared { upsert_ms: TIMEOUT };
     rig.core = Core::new(CoreOptions {
@@ -28,14 +28,14 @@ fn sharing(inherited: i64) -> Rig {
     rig
 }
 
-fn begin(rig: &mut Rig, offset: i64, new: NewPosting) -> (Ticket, Vec<Action>) {
+pub(super) fn begin(rig: &mut Rig, offset: i64, new: NewPosting) -> (Ticket, Vec<Action>) {
     let ticket = rig.admit(P0, offset, new);
     assert_eq!(rig.actions(), [Action::Consult(ticket)]);
     let actions = rig.known(ticket, Prior::None, None);
     (ticket, actions)
 }
 
-fn send(ticket: Ticket, attempt: u32) -> Action {
+pub(super) fn send(ticket: Ticket, attempt: u32) -> Action {
     Action::Send { ticket, attempt, timeout_ms: TIMEOUT }
 }
 
