@@ -317,7 +317,8 @@ impl Fact {
         match (&self.outcome, &self.instead) {
             (None, Some(instead)) if answers.is_empty() && !instead.is_empty() => None,
             (Some(outcome), None) if !answers.is_empty() => {
-                let other = answers.iter().find(|c| c.means.outcome != *outcome || c.means.class != self.class)?;
+                let other =
+                    answers.iter().find(|c| c.means.outcome != *outcome || c.means.class != self.class)?;
                 Some(format!("`{}` means {:?} in answers.yaml, `{}`", self.says, other.means, other.name))
             }
             (Some(_), None) => Some(format!("`{}` has no answer", self.says)),
