@@ -12,6 +12,7 @@ mod decision;
 mod doubts;
 mod engine;
 mod evidence;
+mod fields;
 mod guarantee;
 mod mappings;
 mod message;
@@ -29,6 +30,7 @@ mod standby;
 mod trial;
 
 pub use arguments::Arguments;
+pub use fields::payload_fields;
 pub use guarantee::{Examined, Guarantee, Span, examine};
 pub use mappings::RouteMappings;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};

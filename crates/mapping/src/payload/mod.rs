@@ -89,6 +89,8 @@ pub struct Mapping {
     steps: Vec<Step>,
     rules: Vec<(Step, Rule)>,
     required: Vec<String>,
+    /// The fields of the object, for whoever tests what was made.
+    fields: Option<Fields>,
 }
 
 impl Mapping {
@@ -141,7 +143,8 @@ impl Mapping {
             return Err(problems);
         }
         let required = parts.extensions.iter().flatten().filter(|(_, required)| *required);
-        let made = Self { steps, rules, required: required.map(|(name, _)| name.clone()).collect() };
+        let required = required.map(|(name, _)| name.clone()).collect();
+        let made = Self { steps, rules, required, fields: parts.fields.clone() };
         Ok(if made.is_empty() { None } else { Some(made) })
     }
 
