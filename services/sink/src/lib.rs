@@ -13,6 +13,7 @@ mod decision;
 mod doubts;
 mod engine;
 mod evidence;
+mod fields;
 mod guarantee;
 mod mappings;
 mod message;
@@ -31,6 +32,7 @@ mod standby;
 mod trial;
 
 pub use arguments::Arguments;
+pub use fields::payload_fields;
 pub use guarantee::{Examined, Guarantee, Span, examine};
 pub use mappings::RouteMappings;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};

@@ -9,12 +9,13 @@ use serde::Deserialize;
 mod auth;
 mod changes;
 mod errors;
+mod fields;
 mod object;
 mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, changes::*, errors::*, object::*, request::*};
+pub use self::{auth::*, changes::*, errors::*, fields::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]
