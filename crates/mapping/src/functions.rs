@@ -47,9 +47,11 @@ const REFUSED: [&str; 19] = [
 pub(crate) fn all() -> Vec<Box<dyn Function>> {
     let ours = OURS.iter().map(|f| Box::new(*f) as Box<dyn Function>);
     let ours: Vec<_> = ours.chain([Box::new(Compact) as Box<dyn Function>]).collect();
-    let known = |f: &Box<dyn Function>| ours.iter().any(|of_ours| of_ours.identifier() == f.identifier());
-    let mut all: Vec<_> =
-        vrl::stdlib::all().into_iter().filter(|f| !REFUSED.contains(&f.identifier()) && !known(f)).collect();
+    let known = |name: &str| ours.iter().any(|of_ours| of_ours.identifier() == name);
+    let mut all: Vec<_> = vrl::stdlib::all()
+        .into_iter()
+        .filter(|f| !REFUSED.contains(&f.identifier()) && !known(f.identifier()))
+        .collect();
     all.extend(ours);
     all
 }
