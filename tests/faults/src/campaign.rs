@@ -7,6 +7,7 @@ use sandbox::Change;
 
 use crate::{
     class::{Class, TIMEOUT_MS},
+    cluster::Size,
     feed::Feed,
     moments::Moments,
     plan::{self, Round},
@@ -67,6 +68,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     }
     eprintln!("seed {seed}, {} rounds", rounds.len());
     let given = Given {
+        size: Size::One,
         bootstrap: options.bootstrap,
         registry: options.registry,
         keep: options.keep,

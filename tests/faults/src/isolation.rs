@@ -10,6 +10,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     class::{Class, TIMEOUT_MS},
+    cluster::Size,
     feed::Door,
     source::Change,
     world::{Given, Pace, World},
@@ -66,6 +67,7 @@ struct Figures {
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let quota = |class| if class == DEAD { QUOTA } else { Class::NO_QUOTA };
     let given = Given {
+        size: Size::One,
         bootstrap: None,
         registry: None,
         keep: None,

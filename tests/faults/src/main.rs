@@ -5,6 +5,7 @@
 
 mod admin;
 mod books;
+mod brokers;
 mod campaign;
 mod check;
 mod class;
@@ -49,6 +50,8 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
+    /// Kill, stop and restart the brokers themselves, of which there are three, while events stream through
+    Brokers(brokers::Options),
     /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
     Soak(soak::Options),
     /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
@@ -79,6 +82,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Campaign(options) => {
             let clean = Box::pin(campaign::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Brokers(options) => {
+            let clean = Box::pin(brokers::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Soak(options) => {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     class::{Class, TIMEOUT_MS},
+    cluster::Size,
     evidence::Evidence,
     feed::Feed,
     moments::Moments,
@@ -60,6 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}, {} minutes", options.minutes);
     let given = Given {
+        size: Size::One,
         bootstrap: None,
         registry: None,
         keep: None,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     class::{Class, TIMEOUT_MS},
+    cluster::Size,
     evidence::Evidence,
     feed::Feed,
     moments::{Moments, Window, micros},
@@ -75,6 +76,7 @@ struct UnderWay {
 /// Measures. True if every takeover was in time and nothing was violated.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let given = Given {
+        size: Size::One,
         bootstrap: None,
         registry: None,
         keep: None,

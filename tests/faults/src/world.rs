@@ -14,7 +14,7 @@ use crate::{
     admin::Admin,
     books::Books,
     class::Class,
-    cluster::Cluster,
+    cluster::{Cluster, Size},
     erp::Erp,
     feed::Door,
     sinks::{Sink, Start},
@@ -41,6 +41,8 @@ pub struct World {
 
 /// What is given in place of what would be started.
 pub struct Given {
+    /// How many brokers, if they are not given.
+    pub size: Size,
     pub bootstrap: Option<String>,
     pub registry: Option<String>,
     /// Where logs and ledgers are kept; a temporary folder if nowhere.
@@ -63,7 +65,7 @@ pub enum Pace {
 
 impl World {
     pub async fn start(given: Given) -> anyhow::Result<Self> {
-        let cluster = Cluster::start(given.bootstrap, given.registry).await?;
+        let cluster = Cluster::start(given.size, given.bootstrap, given.registry).await?;
         let region = format!("f{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let (dir, scratch) = folder(given.keep)?;
         let http = reqwest::Client::new();
@@ -137,7 +139,10 @@ pub fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>
 
 /// Topics and schemas of the region.
 pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
-    let mut apply = counterfoil(&["topics", "apply", "--yes", "--replication", "1"])?;
+    let mut apply = counterfoil(&["topics", "apply", "--yes"])?;
+    if cluster.trio.is_none() {
+        apply.args(["--replication", "1"]); // more than one broker cannot be relied on
+    }
     apply.args(["--bootstrap", &cluster.bootstrap, "--region", region, "--tenants"]).arg(tenants);
     succeeds(apply).await?;
     let mut register = counterfoil(&["schemas", "register", "--registry", &cluster.registry])?;
