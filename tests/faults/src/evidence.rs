@@ -38,6 +38,9 @@ pub struct Evidence {
     pub mistaken: Vec<String>,
     /// Requests at the gateway that were cut off.
     pub cut_off: u64,
+    /// Requests that the gateway accepted, and that it did not: when each began and ended.
+    pub acknowledged: Vec<(i64, i64)>,
+    pub turned_away: Vec<(i64, i64)>,
     pub outcomes: HashMap<String, Vec<Outcome>>,
     pub effects: Vec<(Class, EffectRow)>,
     pub entities: Vec<(Class, EntityRow)>,
@@ -85,6 +88,8 @@ impl Evidence {
             evidence.poison.clone_from(&pages.poison);
             evidence.mistaken.clone_from(&pages.mistaken);
             evidence.cut_off = pages.cut_off;
+            evidence.acknowledged.clone_from(&pages.acknowledged);
+            evidence.turned_away.clone_from(&pages.turned_away);
         });
         for class in Class::ALL {
             let of = |row| (class, row);

@@ -5,6 +5,7 @@
 
 mod admin;
 mod books;
+mod brokers;
 mod campaign;
 mod changelog;
 mod check;
@@ -53,6 +54,8 @@ enum Command {
     Campaign(campaign::Options),
     /// Let a sink die at each of twelve points, for each class of target, and see another one bring everything to its end
     Points(points::Options),
+    /// Kill, stop and restart the brokers themselves, of which there are three, while events stream through
+    Brokers(brokers::Options),
     /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
     Soak(soak::Options),
     /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
@@ -87,6 +90,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Points(options) => {
             let clean = Box::pin(points::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Brokers(options) => {
+            let clean = Box::pin(brokers::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Soak(options) => {

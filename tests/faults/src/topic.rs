@@ -38,7 +38,9 @@ pub type Behind = (String, i32, i64, i64);
 
 impl Topics {
     pub fn new(bootstrap: &str, region: &str) -> anyhow::Result<Self> {
-        let settings = Settings::new(bootstrap);
+        let mut settings = Settings::new(bootstrap);
+        // an unreadable record that was perhaps written could not be told from a mistake of the product's
+        settings.producer.insert("message.timeout.ms".to_owned(), "110000".to_owned());
         let producer = Producer::new(&settings)?;
         Ok(Self { settings, region: region.to_owned(), producer })
     }
@@ -49,6 +51,11 @@ impl Topics {
 
     pub const fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// The settings of a client that reaches the cluster at other addresses.
+    pub fn settings_at(&self, bootstrap: String) -> Settings {
+        Settings { bootstrap, ..self.settings.clone() }
     }
 
     pub fn of(&self, object: ObjectKind) -> String {

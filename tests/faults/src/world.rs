@@ -15,7 +15,7 @@ use crate::{
     books::Books,
     changelog::Changelog,
     class::{Class, TIMEOUT_MS},
-    cluster::Cluster,
+    cluster::{Cluster, Size},
     erp::Erp,
     feed::Door,
     sinks::{Sink, Start},
@@ -45,6 +45,8 @@ pub struct World {
 
 /// What is given in place of what would be started.
 pub struct Given {
+    /// How many brokers, if they are not given.
+    pub size: Size,
     pub bootstrap: Option<String>,
     pub registry: Option<String>,
     /// Where logs and ledgers are kept; a temporary folder if nowhere.
@@ -67,6 +69,7 @@ pub struct Given {
 impl Default for Given {
     fn default() -> Self {
         Self {
+            size: Size::One,
             bootstrap: None,
             registry: None,
             keep: None,
@@ -92,7 +95,7 @@ pub enum Pace {
 
 impl World {
     pub async fn start(given: Given) -> anyhow::Result<Self> {
-        let mut cluster = Cluster::start(given.bootstrap, given.registry).await?;
+        let mut cluster = Cluster::start(given.size, given.bootstrap, given.registry).await?;
         cluster.session_ms = given.session_ms.unwrap_or(cluster.session_ms);
         let region = format!("f{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let (dir, scratch) = folder(given.keep)?;
@@ -182,7 +185,10 @@ pub fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>
 
 /// Topics and schemas of the region.
 pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
-    let mut apply = counterfoil(&["topics", "apply", "--yes", "--replication", "1"])?;
+    let mut apply = counterfoil(&["topics", "apply", "--yes"])?;
+    if cluster.trio.is_none() {
+        apply.args(["--replication", "1"]); // more than one broker cannot be relied on
+    }
     apply.args(["--bootstrap", &cluster.bootstrap, "--region", region, "--tenants"]).arg(tenants);
     succeeds(apply).await?;
     let mut register = counterfoil(&["schemas", "register", "--registry", &cluster.registry])?;

@@ -214,6 +214,17 @@ fn every_loss_every_double_and_every_invention_is_noticed() {
 }
 
 #[test]
+fn an_acknowledgement_that_cannot_have_its_replicas_is_noticed() {
+    let mut evidence = good();
+    evidence.moments.unreplicated.push((1_000, 2_000));
+    // Begun before, or ended after: it may have had them.
+    evidence.acknowledged = vec![(900, 1_100), (1_900, 2_100)];
+    assert_eq!(ids(&evidence), BTreeSet::new());
+    evidence.acknowledged.push((1_100, 1_900));
+    assert_eq!(ids(&evidence), BTreeSet::from(["CON-1"]));
+}
+
+#[test]
 fn a_payload_of_another_version_is_noticed() {
     let mut evidence = good();
     let body = serde_json::json!({"id": "C-1", "extensions": {"revision": "C-1@1"}});
