@@ -40,7 +40,7 @@ const fn scope(name: &'static str, records: &'static [Entry], bounds: Bounds, st
 }
 
 /// What every run goes through.
-pub const SMALL: [Scope; 15] = [
+pub static SMALL: [Scope; 15] = [
     LOST_DISK,
     scope(
         "two versions, paused once, 1 crash",
@@ -91,7 +91,7 @@ pub const LOST_DISK: Scope = scope(
 );
 
 /// What takes minutes.
-pub const LARGE: [Scope; 7] = [
+pub static LARGE: [Scope; 7] = [
     scope("one event, a takeover, 2 crashes", ONE, Bounds { crashes: 2, cuts: 1, ..NONE }, 0),
     scope("one event, 2 troubles, 2 crashes", ONE, Bounds { troubles: 2, crashes: 2, ..NONE }, 0),
     scope(
