@@ -133,7 +133,7 @@ impl StateMachineTest for Real {
         for (lane, queue) in &state.lanes {
             let linked = |number: &u32| real.next.get(number).copied();
             let order: Vec<u32> = std::iter::successors(real.heads.get(lane).copied(), linked).collect();
-            assert_eq!(order, *queue, "ORD-1: the order of {lane:?}");
+            assert_eq!(*queue, order, "ORD-1: the order of {lane:?}");
         }
     }
 }
