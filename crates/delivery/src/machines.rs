@@ -2,6 +2,7 @@
 //! both, and shrinks what they differ about. How the whole core behaves is in `tests/model`.
 
 mod budget;
+mod lanes;
 mod window;
 
 use proptest::test_runner::{Config, RngSeed};

@@ -9,7 +9,9 @@ use super::{
 
 /// The first run that breaks something, and its scope.
 fn noticed(mutant: Mutant) -> Option<(&'static Scope, Broken)> {
-    let worlds = SMALL.iter().flat_map(|scope| scope.configs().into_iter().map(move |c| (scope, c)));
+    let mut scopes: Vec<&Scope> = SMALL.iter().collect();
+    scopes.sort_by_key(|scope| scope.states); // most are noticed in the smallest ones
+    let worlds = scopes.into_iter().flat_map(|scope| scope.configs().into_iter().map(move |c| (scope, c)));
     worlds.into_iter().find_map(|(scope, config)| {
         let mut first = scope.world(config);
         first.world.break_on_purpose(mutant);
