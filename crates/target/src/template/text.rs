@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{Filter, Missing, Name, Scope, filter::RESERVED, plain};
 
+/// What a filter makes of a value as a whole.
+type Change = fn(Value) -> Value;
+
 #[derive(Clone, Debug)]
 enum Part {
     Literal(Box<str>),
@@ -86,7 +89,7 @@ impl Text {
     }
 
     /// The only placeholder, if it stands for a value that a filter changes as a whole.
-    fn change(&self) -> Option<(&Name, fn(Value) -> Value)> {
+    fn change(&self) -> Option<(&Name, Change)> {
         match self.parts.as_slice() {
             [Part::Value { name, filters }] if filters.len() == 1 => Some((name, filters.first()?.change()?)),
             _ => None,
