@@ -68,7 +68,8 @@ impl<'a> Connectors<'a> {
         };
         let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
         let base = beside.base(&route.connection.connector, object).cloned();
-        let mut fields = payload_fields(&self.get(&route.connection.connector)?, object);
+        let connector = self.get(&route.connection.connector)?;
+        let mut fields = payload_fields(&connector, object);
         if let Some(fields) = &mut fields {
             route.mapping.fields.iter().for_each(|path| fields.allow(path));
         }
