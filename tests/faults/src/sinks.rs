@@ -234,7 +234,9 @@ impl Sink {
         let status = fs::read_to_string(format!("/proc/{}/status", running.process.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        Ok(kib.context("no VmRSS in the status of a process")? / 1_024.0)
+        // A process that has ended has no memory.
+        Ok(kib.with_context(|| format!("{} ended by itself: {}", self.name, running.process.tail()))?
+            / 1_024.0)
     }
 
     /// Does to the folder of a sink that does not run what the fault says. False if it could not be done.
