@@ -149,7 +149,7 @@ fn a_field_that_the_target_does_not_have_is_refused_with_its_place() {
     );
     fs::remove_dir_all(dir.path().join("tenants/acme/mappings/tests")).unwrap();
     write("routes/customers.yaml", "route: customers\non: [\"customer.*\"]\nto: erp\n");
-    write("mappings/customers.vrl", "# ours\n.Webiste = upcase(.Name) ?? null\n");
+    write("mappings/customers.vrl", "# ours\n.Webiste = upcase(.Name)\n");
     let refused = said(&mapping(&["test", "--tenants", &tenants]));
     let place = "acme/mappings/customers.vrl:2:1: CFG-0222: the connector's object has no field `Webiste`; did you mean `Website`?";
     assert!(refused.contains(place), "{refused}");
