@@ -408,6 +408,7 @@ fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
         alone: false,
         conflate: limited,
         lock: limited.then_some(request.entity as u64 % 2),
+        bulk: None,
         accepted_at,
     }
 }
