@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// The whole connection was refused for now.
-    fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
+    pub(super) fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.refusals += 1;
         let wait = after_ms.unwrap_or_else(|| backoff_ms(connection.refusals, event));

@@ -141,14 +141,22 @@ impl Core {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.applied += applied.saturating_sub(1);
         }
-        let mut blocked = false;
+        self.hold_all_back(id, &ours, now);
         for (ticket, answer) in ours {
-            let blocks = !blocked;
-            blocked |= holds_all_back(&answer);
             self.separate(ticket, &answer);
-            self.understand(id, ticket, answer, blocks, now);
+            self.understand(id, ticket, answer, false, now);
         }
         self.go_on(id, now);
+    }
+
+    /// The connection is held back once, for as long as the most patient answer asks, before anything that follows can leave.
+    fn hold_all_back(&mut self, id: ConnectionId, answers: &[(Ticket, Answer)], now: Now) {
+        let mut all = answers.iter().filter_map(|(ticket, answer)| Some((*ticket, held_back(answer)?)));
+        let Some((ticket, first)) = all.next() else { return };
+        let longest = all.fold(first, |longest, (_, wait)| longest.max(wait));
+        if let Some(event) = self.posting(ticket).map(|p| p.new.key.event) {
+            self.block(id, event, longest, now);
+        }
     }
 
     /// From now on it goes by itself, if its answer is one that it may have because of others, or others because of it.
@@ -168,16 +176,18 @@ impl Core {
 fn telling(answers: &[(Ticket, Answer)]) -> Option<&(Ticket, Answer)> {
     let rank = |answer: &Answer| match answer {
         Answer::Applied { .. } => 0,
-        answer if holds_all_back(answer) => 1,
+        answer if held_back(answer).is_some() => 1,
         Answer::Unknown(_) => 2,
         _ => 3,
     };
     answers.iter().min_by_key(|(_, answer)| rank(answer))
 }
 
-fn holds_all_back(answer: &Answer) -> bool {
-    matches!(
-        answer,
-        Answer::Again { scope: Scope::Connection, .. } | Answer::Unfinished { scope: Scope::Connection, .. }
-    )
+/// The wait that an answer asks for, if it holds the whole connection back.
+fn held_back(answer: &Answer) -> Option<Option<u64>> {
+    match answer {
+        Answer::Again { scope: Scope::Connection, after_ms, .. }
+        | Answer::Unfinished { scope: Scope::Connection, after_ms, .. } => Some(*after_ms),
+        _ => None,
+    }
 }

@@ -7,8 +7,8 @@ mod progress;
 use std::collections::HashMap;
 
 use delivery::{
-    Backlog, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting,
-    Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
+    Backlog, Bulk, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit,
+    NewPosting, Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     ledger::{Ledger, Write},
     plan::{
-        IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
+        COMPANY, IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
         TIMEOUT_MS, WINDOW,
     },
     sometimes::Sometimes,
@@ -73,6 +73,8 @@ struct Flight {
     shared: bool,
     /// Its partition was revoked meanwhile.
     orphan: bool,
+    /// The number of the request that it shares with others.
+    batch: Option<u64>,
     /// What the target said, once it has worked on it.
     reply: Option<Reply>,
     /// When we give up; when the target has certainly given up.
@@ -104,6 +106,8 @@ pub struct World {
     pub core: Core,
     concurrency: usize,
     limited: bool,
+    bulk: bool,
+    batches: u64,
     /// When requests of this process left, by connection.
     left: Vec<(usize, u64)>,
     trouble: u8,
@@ -147,6 +151,8 @@ impl World {
             }),
             concurrency: plan.concurrency,
             limited: plan.limited,
+            bulk: plan.bulk,
+            batches: 0,
             left: Vec::new(),
             trouble: plan.trouble,
             #[cfg(feature = "mutants")]
@@ -264,7 +270,7 @@ impl World {
             let wall = EPOCH_START_WALL + self.now as i64;
             let mut accepted = |r: &Request| *self.accepted.entry(r.event).or_insert(wall);
             let postings: Vec<NewPosting> =
-                record.requests.iter().map(|r| posting(*r, accepted(r), self.limited)).collect();
+                record.requests.iter().map(|r| posting(*r, accepted(r), (self.limited, self.bulk))).collect();
             let mut tickets = Vec::new();
             assert!(self.core.admit(id, offset, &postings, &mut tickets));
             self.note_tickets(tickets, record.requests, partition, offset);
@@ -300,8 +306,10 @@ impl World {
             let record = self.partitions[partition].log[next as usize].clone();
             let requests: Vec<Request> =
                 record.requests.into_iter().filter(|r| is_of(backlog, r.route)).collect();
-            let postings: Vec<NewPosting> =
-                requests.iter().map(|r| posting(*r, self.accepted[&r.event], self.limited)).collect();
+            let postings: Vec<NewPosting> = requests
+                .iter()
+                .map(|r| posting(*r, self.accepted[&r.event], (self.limited, self.bulk)))
+                .collect();
             let mut tickets = Vec::new();
             self.core.readmit(PartitionId(partition as u32), backlog, next, &postings, &mut tickets);
             read += usize::from(!requests.is_empty());
@@ -388,7 +396,7 @@ fn is_of(backlog: Backlog, route: usize) -> bool {
     }
 }
 
-fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
+fn posting(request: Request, accepted_at: i64, (limited, bulk): (bool, bool)) -> NewPosting {
     NewPosting {
         key: PostingKey {
             event: EventId(Uuid::from_u128(request.event as u128)),
@@ -408,7 +416,13 @@ fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
         alone: false,
         conflate: limited,
         lock: limited.then_some(request.entity as u64 % 2),
-        bulk: None,
+        bulk: bulk.then_some(Bulk {
+            kind: request.entity as u64 / 4,
+            max_items: COMPANY,
+            max_bytes: u32::MAX,
+            bytes: 1,
+            counts_each: false,
+        }),
         accepted_at,
     }
 }

@@ -141,7 +141,7 @@ fn what_was_refused_as_a_whole_goes_one_by_one_at_once() {
     let mut rig = Rig::with_concurrency(8);
     let news: Vec<NewPosting> = (0..3).map(|event| bulk(event, PARK)).collect();
     let t = ready(&mut rig, &news);
-    assert_eq!(sends(rig.pass(0)), [t.clone()]);
+    assert_eq!(sends(rig.pass(0)), std::slice::from_ref(&t));
     let apart: Vec<_> = t.iter().map(|ticket| (*ticket, again(Scope::Apart, Some(0)))).collect();
     assert_eq!(together(&mut rig, &apart).len(), 3, "an Intent each");
     for ticket in &t {
@@ -155,7 +155,7 @@ fn a_throttled_request_holds_the_connection_once_and_its_postings_go_together_ag
     let mut rig = Rig::with_concurrency(1);
     let news: Vec<NewPosting> = (0..3).map(|event| bulk(event, KEYED)).collect();
     let t = ready(&mut rig, &news);
-    assert_eq!(sends(rig.pass(0)), [t.clone()]);
+    assert_eq!(sends(rig.pass(0)), std::slice::from_ref(&t));
     let throttled: Vec<_> = t.iter().map(|ticket| (*ticket, again(Scope::Connection, None))).collect();
     together(&mut rig, &throttled);
     // A first refusal's backoff, not a third one's; then one probes.

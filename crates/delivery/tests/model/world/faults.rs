@@ -23,18 +23,27 @@ impl World {
             return;
         }
         let at = live[pick % live.len()];
-        let untouched = self.flights[at].reply.is_none();
-        let later =
-            self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads && dice & 2 != 0;
-        if untouched && later {
-            let mut ghost = self.flights[at].clone();
-            ghost.ticket = None;
-            ghost.over = ghost.times_out;
-            self.flights.push(ghost);
-        } else if untouched && dice & 1 != 0 {
-            self.process(at, dice);
+        for at in self.companions(at) {
+            let untouched = self.flights[at].reply.is_none();
+            let later =
+                self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads && dice & 2 != 0;
+            if untouched && later {
+                let mut ghost = self.flights[at].clone();
+                (ghost.ticket, ghost.batch) = (None, None);
+                ghost.over = ghost.times_out;
+                self.flights.push(ghost);
+            } else if untouched && dice & 1 != 0 {
+                self.process(at, dice);
+            }
         }
         self.unanswered(at);
+    }
+
+    /// Itself, and whoever shares its request.
+    fn companions(&self, at: usize) -> Vec<usize> {
+        let Some(batch) = self.flights[at].batch else { return vec![at] };
+        let ours = |at: &usize| self.flights[*at].batch == Some(batch) && self.flights[*at].ticket.is_some();
+        (0..self.flights.len()).filter(ours).collect()
     }
 
     pub(super) fn apply_late(&mut self, pick: usize, dice: u8) {
@@ -49,7 +58,11 @@ impl World {
         let unknown = Answer::Unknown(reason(ErrorClass::Transient));
         let reads = self.flights[at].reads;
         let reply = if reads { Reply::ReadBack(ReadBack::Failed(unknown)) } else { Reply::Answer(unknown) };
-        self.flights[at].reply = Some(reply);
+        let companions = self.companions(at);
+        if companions.len() > 1 {
+            self.seen.hit("nobody knows of several at once");
+        }
+        companions.into_iter().for_each(|at| self.flights[at].reply = Some(reply.clone()));
         self.answer(at);
     }
 
@@ -110,8 +123,10 @@ impl World {
             }
             return;
         }
-        if self.flights[at].reply.is_none() && dice & 1 != 0 {
-            self.process(at, dice);
+        for at in self.companions(at) {
+            if self.flights[at].reply.is_none() && dice & 1 != 0 {
+                self.process(at, dice);
+            }
         }
         self.unanswered(at);
     }
@@ -191,7 +206,7 @@ impl World {
             self.seen.hit("crash after the effect and before the outcome");
         }
         self.flights.retain(|f| !f.reads && f.reply.is_none());
-        self.flights.iter_mut().for_each(|f| f.ticket = None);
+        self.flights.iter_mut().for_each(|f| (f.ticket, f.batch) = (None, None));
         self.ledger.queue.clear();
         self.unreported.clear();
         self.letters.clear();
