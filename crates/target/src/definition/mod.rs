@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod auth;
+mod bulk;
 mod changes;
 mod errors;
 mod object;
@@ -14,7 +15,7 @@ mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, changes::*, errors::*, object::*, request::*};
+pub use self::{auth::*, bulk::*, changes::*, errors::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]
