@@ -6,6 +6,7 @@ mod backlog;
 mod control;
 mod group;
 mod planning;
+mod together;
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -226,6 +227,7 @@ impl Engine {
             Message::Ledger(written) => self.written(written),
             Message::Journal(journaled) => self.journaled(journaled),
             Message::Answered(ticket, answer) => self.inform(delivery::Input::Answered(ticket, answer)),
+            Message::AnsweredTogether(answers) => self.inform(delivery::Input::AnsweredTogether(answers)),
             Message::ReadBack(ticket, seen, standing) => {
                 if let Some(active) = self.active.get_mut(&ticket) {
                     active.standing = standing.map(Arc::new);
