@@ -319,3 +319,6 @@ fn check(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
