@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A decision for the caller to carry out. Each names the [`Input`] that reports back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Ask the ledger about the posting and its entity → [`Input::Known`].
     Consult(Ticket),
@@ -137,7 +137,7 @@ pub enum Prior {
 }
 
 /// What reading the target by the external id showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReadBack {
     /// The document is there and says what the posting says.
     Matches {

@@ -1,7 +1,7 @@
 //! What a posting may share a request with, and how many gather for one.
 
 /// How a posting may share a request with others of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bulk {
     /// Only postings of the same kind share a request: object, operation, and how they are written.
     pub kind: u64,
@@ -16,7 +16,7 @@ pub struct Bulk {
 }
 
 /// How a connection's line gathers before a request that several can share.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Gathering {
     /// Nobody waits for company.
     #[default]

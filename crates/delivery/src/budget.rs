@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 const PARTS: u64 = 16;
 
 /// What a connection may use over time; see [`Core::limit`](crate::Core::limit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// At most `max` requests in any stretch of `per_ms` milliseconds: a rate, or over a day a quota.
     Rate {
@@ -36,7 +36,7 @@ pub enum Limit {
 }
 
 /// A limit, and what of it is used.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Budget {
     limit: Limit,
     /// This process's part of the limit: parts, of how many.
@@ -44,7 +44,7 @@ pub(crate) struct Budget {
     used: Used,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Used {
     Window(Window),
     Bucket(Bucket),
@@ -54,13 +54,16 @@ impl Budget {
     pub(crate) fn new(limit: Limit) -> Self {
         let used = match limit {
             Limit::Rate { per_ms, .. } | Limit::Time { per_ms, .. } => Used::Window(Window::new(per_ms)),
-            Limit::Cost { .. } => Used::Bucket(Bucket { missing: 0, at: 0 }),
+            Limit::Cost { .. } => Used::Bucket(Bucket { missing: 0, at: 0, slowest: None }),
         };
         Self { limit, share: (1, 1), used }
     }
 
     /// Others use the rest of the limit.
     pub(crate) fn share(&mut self, parts: u64, of: u64) {
+        if let (Limit::Cost { per_second, .. }, Used::Bucket(bucket)) = (self.limit, &mut self.used) {
+            bucket.rate_changes(part(per_second, self.share));
+        }
         self.share = (parts.min(of), of.max(1));
     }
 
@@ -122,7 +125,7 @@ fn part(whole: u64, (parts, of): (u64, u64)) -> u64 {
 }
 
 /// What was used in the last stretch of time.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Window {
     width: u64,
     /// How many parts it is long.
@@ -164,14 +167,22 @@ impl Window {
 }
 
 /// Points that are not there, in thousandths.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Bucket {
     missing: u64,
     at: u64,
+    /// The slowest rate since then, where it has changed: nobody said when.
+    slowest: Option<u64>,
 }
 
 impl Bucket {
+    /// It was `per_second` until now.
+    fn rate_changes(&mut self, per_second: u64) {
+        self.slowest = Some(self.slowest.map_or(per_second, |slowest| slowest.min(per_second)));
+    }
+
     fn fill(&mut self, per_second: u64, now: u64) {
+        let per_second = self.slowest.take().map_or(per_second, |slowest| slowest.min(per_second));
         self.missing = self.missing.saturating_sub(now.saturating_sub(self.at) * per_second);
         self.at = now;
     }
@@ -233,6 +244,17 @@ mod tests {
         let next = budget.next(10);
         assert_eq!((budget.room(next - 1), budget.room(next) > 0), (0, true));
         assert!((1_610..=1_710).contains(&next), "{next}");
+    }
+
+    /// Found beside a log of everything (`machines/budget.rs`): a larger share is not one from the beginning.
+    #[test]
+    fn points_come_back_at_the_rate_of_the_share_that_there_was() {
+        let mut budget = Budget::new(Limit::Cost { capacity: 33, per_second: 4, cost: 4 });
+        budget.share(1, 4);
+        budget.sent(0);
+        budget.share(4, 4);
+        assert_eq!(budget.room(1_000), 7, "one point is back");
+        assert_eq!(budget.room(2_000), 8, "and four more");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The limits of a connection, and who waits for them.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use ahash::AHashMap;
 
-use crate::{batch::Gathering, budget::Budget, posting::Ticket, time::Now, turns::TenantId};
+use crate::{batch::Gathering, budget::Budget, digest, posting::Ticket, time::Now, turns::TenantId};
 
 /// Requests in a row without an answer, after which a target is taken to be away.
 pub(crate) const SILENCES: u32 = 8;
@@ -14,7 +17,7 @@ pub(crate) const SILENCES: u32 = 8;
 pub struct ConnectionId(pub u32);
 
 /// What a connection may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionLimits {
     /// Most requests in flight at a time.
     pub concurrency: usize,
@@ -23,7 +26,7 @@ pub struct ConnectionLimits {
 }
 
 /// A connection's queues. A posting passes `staging` → (Intent) → `ready` → (slot) → in flight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) limits: ConnectionLimits,
     pub(crate) tenant: TenantId,
@@ -131,5 +134,30 @@ impl Connection {
     /// Holds the connection back until `until`. An earlier, longer hold stays.
     pub(crate) fn block(&mut self, until: u64) {
         self.blocked_until = self.blocked_until.max(until);
+    }
+}
+
+impl Hash for Connection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            limits,
+            tenant,
+            budgets,
+            refill_at,
+            taken,
+            staging,
+            staged,
+            ready,
+            in_flight,
+            blocked_until,
+            refusals,
+            applied,
+            silences,
+            company,
+            gathering,
+        } = self;
+        (limits, tenant, budgets, refill_at, staging, staged, ready, in_flight).hash(state);
+        (blocked_until, refusals, applied, silences, company, gathering).hash(state);
+        digest::map(taken, state);
     }
 }

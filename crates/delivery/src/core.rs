@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod conflation;
+mod digest;
 mod flow;
 mod launch;
 mod limits;
@@ -30,7 +31,7 @@ use crate::{
 use timer::{Timers, Wake};
 
 /// How a core behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct CoreOptions {
     /// The incarnation of this process: an Intent with another epoch is some other process's.
     pub epoch: u64,
@@ -59,7 +60,7 @@ pub struct Gauges {
     pub spills: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Partition {
     window: Window,
     /// Until when this process may send for the partition, monotonic milliseconds.
@@ -95,7 +96,7 @@ impl Partition {
 }
 
 /// Decides for all partitions that one process owns. See the crate's documentation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
     options: CoreOptions,
     partitions: AHashMap<PartitionId, Partition>,

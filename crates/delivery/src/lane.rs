@@ -1,20 +1,20 @@
 //! Lanes: the ordered queue of one entity on one connection.
 
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use ahash::AHashMap;
 use event::EntityId;
 
-use crate::{connection::ConnectionId, posting::Ticket, window::PartitionId};
+use crate::{connection::ConnectionId, digest, posting::Ticket, window::PartitionId};
 
 /// What is ordered: an entity (which names its tenant) on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
     pub(crate) connection: ConnectionId,
     pub(crate) entity: EntityId,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Lane {
     /// All postings of a lane come from one partition, since its entity has one record key.
     partition: PartitionId,
@@ -23,7 +23,7 @@ struct Lane {
 }
 
 /// All lanes with something in them. The queue itself is linked through the postings.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lanes(AHashMap<LaneKey, Lane>);
 
 /// Where a posting came to stand.
@@ -65,5 +65,11 @@ impl Lanes {
     /// How many lanes have something in them.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl Hash for Lanes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        digest::map(&self.0, state);
     }
 }

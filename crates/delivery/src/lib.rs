@@ -9,8 +9,11 @@ mod batch;
 mod budget;
 mod connection;
 mod core;
+mod digest;
 pub mod invariant;
 mod lane;
+#[cfg(test)]
+mod machines;
 mod mutant;
 mod outcome;
 mod policy;

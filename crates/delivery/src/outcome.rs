@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// Why an attempt did not simply succeed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
     /// Stable code, such as `SNK-0003`; the dead letter carries the same one.
     pub code: Arc<str>,
@@ -67,7 +67,7 @@ impl ErrorClass {
 }
 
 /// One attempt's answer, classified as class × outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The target says that it applied the posting.
     Applied {
@@ -101,7 +101,7 @@ pub enum Answer {
 }
 
 /// What a refusal for now holds back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// This posting's lane only.
     Lane,
@@ -112,7 +112,7 @@ pub enum Scope {
 }
 
 /// The note that must be durable before the first byte of an attempt leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Intent {
     /// 1 for the first attempt.
     pub attempt: u32,
@@ -140,7 +140,7 @@ pub enum Status {
 }
 
 /// How an outcome came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResolvedBy {
     /// By the target's answer to the first attempt, or without any attempt.
     Answer,
@@ -164,7 +164,7 @@ pub enum Decision {
 }
 
 /// The end of a posting, as the ledger keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Outcome {
     /// The end itself.
     pub status: Status,

@@ -3,7 +3,7 @@
 use event::EventId;
 
 /// What the target is able to do; decides how an unknown outcome is resolved (GUARANTEES.md, G2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// K: honours an idempotency key for `window_ms` milliseconds.
     Keyed {
@@ -19,7 +19,7 @@ pub enum Class {
 }
 
 /// What a class N route does when nobody knows whether the target applied a posting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnUnknown {
     /// At most one effect: the posting becomes InDoubt.
     #[default]
@@ -29,7 +29,7 @@ pub enum OnUnknown {
 }
 
 /// What to do when a look-up after an unknown outcome finds a document that says something else than the posting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnExisting {
     /// Write over it: nothing newer of ours was sent, so what stands there is older.
     #[default]
@@ -41,7 +41,7 @@ pub enum OnExisting {
 }
 
 /// Which Intents a core asks for (docs/adr/0014).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Intents {
     /// One before each attempt.
     Each,

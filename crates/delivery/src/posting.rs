@@ -21,7 +21,7 @@ const STUCK_AFTER: u32 = 6;
 const STUCK_WHILE: u64 = 3;
 
 /// Names a posting inside one core. A ticket of a posting that is gone is recognised as stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     pub(crate) slot: u32,
     pub(crate) serial: u32,
@@ -35,7 +35,7 @@ impl Ticket {
 }
 
 /// What the caller tells about a posting when its record arrives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct NewPosting {
     /// Event, route and generation.
     pub key: PostingKey,
@@ -67,7 +67,7 @@ pub struct NewPosting {
 }
 
 /// Where a posting stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     /// Behind another one in its lane.
     Queued,
@@ -96,7 +96,7 @@ pub(crate) enum Stage {
 }
 
 /// What a posting does with its next slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     Send,
     ReadBack,
@@ -104,7 +104,7 @@ pub(crate) enum Step {
     Resolve,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Posting {
     pub(crate) serial: u32,
     pub(crate) new: NewPosting,
@@ -213,6 +213,11 @@ impl Posting {
     pub(crate) fn age_ms(&self, now: Now) -> u64 {
         let Some(first) = self.first_attempt_at else { return 0 };
         (now.wall - first).max(now.mono as i64 - self.first_attempt_mono).max(0) as u64
+    }
+
+    /// How old the event is, milliseconds.
+    pub(crate) fn event_age_ms(&self, now: Now) -> u64 {
+        (now.wall - self.new.accepted_at).max(0) as u64
     }
 
     /// Whether an attempt may have been applied under a key that is no longer to be trusted.

@@ -3,7 +3,7 @@
 use crate::posting::Ticket;
 
 /// What is known and asked of a partition's range. Offsets are the first ones that it does not cover.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Range {
     /// Left by earlier owners: what is below and has no outcome may have been sent.
     pub(crate) inherited: i64,

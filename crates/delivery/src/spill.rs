@@ -1,8 +1,10 @@
 //! What of a connection is left in the log for later, because it would not fit into memory (docs/adr/0016).
 
+use std::hash::{Hash, Hasher};
+
 use event::RouteId;
 
-use crate::{connection::ConnectionId, posting::NewPosting};
+use crate::{connection::ConnectionId, digest, posting::NewPosting};
 
 /// Whose records are left in the log together, and read again together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +17,7 @@ pub enum Backlog {
 
 /// Records of one backlog in one partition that were seen and not taken in. All of its records from `from` on are:
 /// what comes after one of them must come after it.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Spill {
     /// The first offset that is to be read again.
     pub(crate) from: i64,
@@ -26,7 +28,7 @@ pub(crate) struct Spill {
 }
 
 /// The postings of a partition in memory, and what was left in the log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
     shares: ahash::AHashMap<Backlog, Share>,
     total: usize,
@@ -36,7 +38,7 @@ pub(crate) struct Load {
     pub(crate) held: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Share {
     postings: usize,
     spill: Option<Spill>,
@@ -136,5 +138,13 @@ impl Load {
             spill.from = next;
             spill.reading = false;
         }
+    }
+}
+
+impl Hash for Load {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { shares, total, spilled, held } = self;
+        digest::map(shares, state);
+        (total, spilled, held).hash(state);
     }
 }

@@ -1,7 +1,7 @@
 //! Time as the caller tells it.
 
 /// One reading of both clocks. The core never reads a clock itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Now {
     /// Milliseconds since some fixed moment of this process; never steps back. Backoff and leases count in it.
     pub mono: u64,

@@ -1,17 +1,20 @@
 //! Who goes next when all of the process's requests are in flight: tenants by turns, each as many requests in its turn as
 //! its weight, and the connections of a tenant one after the other.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use ahash::AHashMap;
 
-use crate::connection::ConnectionId;
+use crate::{connection::ConnectionId, digest};
 
 /// A tenant, numbered by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub u32);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Turns {
     /// Most requests in flight.
     limit: usize,
@@ -22,7 +25,7 @@ pub(crate) struct Turns {
     tenants: AHashMap<TenantId, Waiting>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Waiting {
     weight: u32,
     /// Whether the tenant is in line: as long as some connection waits, and while one has its turn.
@@ -95,6 +98,14 @@ impl Turns {
             let next = self.line.front().and_then(|next| self.tenants.get(next));
             self.left = next.map_or(0, |next| next.weight.max(1));
         }
+    }
+}
+
+impl Hash for Turns {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { limit, in_flight, line, left, tenants } = self;
+        (limit, in_flight, line, left).hash(state);
+        digest::map(tenants, state);
     }
 }
 

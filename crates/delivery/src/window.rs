@@ -8,7 +8,7 @@ use crate::check_invariant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId(pub u32);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     offset: i64,
     pending: u32,
@@ -17,7 +17,7 @@ struct Entry {
 /// The records of one partition that are not all settled yet, in offset order.
 ///
 /// Invariant OFF-1: [`Window::settle`] only ever yields the end of the contiguous settled prefix.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Window {
     entries: VecDeque<Entry>,
     last_stored: i64,

@@ -1,7 +1,7 @@
 //! Questions and orders to the cluster: what topics it has, a plan carried out, where partitions end and groups stand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use rdkafka::{
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
-    metadata::{Metadata, MetadataTopic},
+    metadata::{Metadata, MetadataPartition, MetadataTopic},
     topic_partition_list::TopicPartitionListElem,
     types::{RDKafkaErrorCode, RDKafkaRespErr},
 };
@@ -86,6 +86,35 @@ pub async fn apply(settings: &Settings, plan: &Plan) -> Result<(), AdminError> {
         tokio::time::sleep(SETTLE_POLL).await;
     }
     Ok(())
+}
+
+/// Who has a partition, by the brokers' ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// Who leads it; none while nobody does.
+    pub leader: Option<i32>,
+    /// Who has all of it, the leader included.
+    pub in_sync: BTreeSet<i32>,
+}
+
+/// Who has each partition of `topic`, as the broker that answers first knows it.
+///
+/// # Errors
+/// As [`end_offsets`].
+pub async fn replicas(settings: &Settings, topic: &str) -> Result<BTreeMap<i32, Replicas>, AdminError> {
+    let consumer = consumer(settings, "")?;
+    let topic = topic.to_owned();
+    blocking(move || {
+        let metadata = metadata(consumer.client(), Some(&topic))?;
+        let replicas = |p: &MetadataPartition| {
+            let leader = Some(p.leader()).filter(|id| *id >= 0);
+            (p.id(), Replicas { leader, in_sync: p.isr().iter().copied().collect() })
+        };
+        let found = metadata.topics().iter().find(|t| t.name() == topic && !t.partitions().is_empty());
+        let found = found.ok_or(AdminError::UnknownTopic(topic))?;
+        Ok(found.partitions().iter().map(replicas).collect())
+    })
+    .await
 }
 
 /// The end of each partition of `topic`: the offset that the next record gets.

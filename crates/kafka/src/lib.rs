@@ -16,6 +16,7 @@ mod producer;
 mod ranges;
 mod reader;
 mod settings;
+mod sole;
 mod starts;
 mod tail;
 
@@ -28,4 +29,5 @@ pub use producer::{Ack, Position, Producer};
 pub use ranges::{Met, Range, RangeReader, RangeRecord};
 pub use reader::{ReadError, ReadRecord, Reader};
 pub use settings::{Settings, SettingsError};
+pub use sole::{SoleError, SoleWriter};
 pub use tail::{Start, Tail};

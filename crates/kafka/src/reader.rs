@@ -31,6 +31,8 @@ pub struct ReadRecord {
     pub value: Option<Bytes>,
     /// The headers, in order.
     pub headers: Vec<(String, Bytes)>,
+    /// Its time, milliseconds since 1970-01-01 UTC: the producer's or the broker's, as the topic is configured.
+    pub timestamp: Option<i64>,
 }
 
 /// Why a topic cannot be read.
@@ -144,6 +146,7 @@ impl Reader {
             key: message.key().map(Bytes::copy_from_slice),
             value: message.payload().map(Bytes::copy_from_slice),
             headers,
+            timestamp: message.timestamp().to_millis(),
         }
     }
 

@@ -62,7 +62,7 @@ impl SettingsError {
 }
 
 /// Properties that only this file decides.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 19] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
@@ -74,11 +74,13 @@ const RESERVED: [&str; 17] = [
     "enable.gapless.guarantee",
     "enable.idempotence",
     "group.id",
+    "isolation.level",
     "max.in.flight.requests.per.connection",
     "metadata.broker.list",
     "partitioner",
     "request.required.acks",
     "retries",
+    "transaction.timeout.ms",
     "transactional.id",
 ];
 
@@ -148,6 +150,20 @@ impl Settings {
     pub fn producer_config(&self) -> Result<ClientConfig, SettingsError> {
         let mut config = self.config(&PRODUCER, &self.producer)?;
         config.set("message.max.bytes", topics::MAX_MESSAGE_BYTES.to_string());
+        Ok(config)
+    }
+
+    /// The configuration of the only producer called `name`: a transactional one.
+    ///
+    /// # Errors
+    /// As [`Settings::producer_config`].
+    pub(crate) fn sole_config(&self, name: &str) -> Result<ClientConfig, SettingsError> {
+        let mut config = self.producer_config()?;
+        config
+            .set("transactional.id", name)
+            // So long at most are readers of the topic held up by a writer that died; a record must give up before.
+            .set("transaction.timeout.ms", "10000")
+            .set("message.timeout.ms", "8000");
         Ok(config)
     }
 

@@ -92,6 +92,11 @@ async fn records_are_acknowledged_and_counted() -> anyhow::Result<()> {
     }
     let ends = admin::end_offsets(&settings, &topic).await?;
     assert_eq!((ends.len(), ends[&11], ends[&0]), (12, 3, 0));
+    let replicas = admin::replicas(&settings, &topic).await?;
+    let led = |r: &admin::Replicas| r.leader.is_some_and(|leader| r.in_sync.contains(&leader));
+    assert!(replicas.len() == 12 && replicas.values().all(led), "{replicas:?}");
+    let unknown = admin::replicas(&settings, &format!("cf.{region}.no.such.v1")).await.unwrap_err();
+    assert_eq!(unknown.code(), "TOP-0104", "{unknown:?}");
     let committed = admin::committed(&settings, &format!("{region}-group"), &topic).await?;
     assert!(committed.len() == 12 && committed.values().all(Option::is_none));
     let large = vec![0; 2 << 20];

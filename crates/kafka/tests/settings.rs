@@ -59,9 +59,15 @@ fn own_properties_go_to_their_clients_only() {
 
 #[test]
 fn what_the_guarantee_depends_on_cannot_be_set() {
-    for name in
-        ["acks", "enable.idempotence", "enable.auto.commit", "partitioner", "group.id", "bootstrap.servers"]
-    {
+    for name in [
+        "acks",
+        "enable.idempotence",
+        "enable.auto.commit",
+        "partitioner",
+        "group.id",
+        "bootstrap.servers",
+        "isolation.level",
+    ] {
         let error = with(name, "0").producer_config().unwrap_err();
         assert!(matches!(&error, SettingsError::Reserved(n) if n == name), "{name}: {error}");
         assert_eq!(error.code(), "TOP-0108");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::payload::Source;
+
 /// One thing wrong with a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -70,6 +72,22 @@ impl Diagnostic {
     /// Something about a program that stands nowhere in it.
     pub(crate) fn whole(program: &str, code: &'static str, message: String) -> Self {
         Self { program: program.to_owned(), line: 1, column: 1, message, code }
+    }
+
+    /// What one of `programs`, the last one first, makes at `path` of a payload is no field of the object, or of another type.
+    pub(crate) fn misfit(programs: &[&Source], path: &str, message: String) -> Self {
+        let name = path.rsplit('.').next().unwrap_or_default();
+        let forms = [format!(".{path}"), format!("\"{name}\""), format!(".{name}")];
+        let found = forms.iter().filter(|_| !name.is_empty()).find_map(|form| {
+            programs.iter().find_map(|program| Some((*program, program.text.find(form.as_str())?)))
+        });
+        match found.or_else(|| Some((*programs.first()?, 0))) {
+            None => Self::whole("", Self::MISFIT, message),
+            Some((program, offset)) => {
+                let (line, column) = place(&program.text, offset);
+                Self { program: program.name.clone(), line, column, message, code: Self::MISFIT }
+            }
+        }
     }
 
     pub(crate) fn unreadable(program: &str, why: &std::io::Error) -> Self {

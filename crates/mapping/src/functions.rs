@@ -16,7 +16,7 @@
 use sha2::{Digest as _, Sha256};
 use vrl::compiler::prelude::*;
 
-use crate::{money, time};
+use crate::{compact::Compact, money, time};
 
 /// Functions of VRL's library that a mapping must not have: they depend on the clock, on chance or on the machine (then
 /// a retry would not send the same bytes), or have an effect. Most are not even compiled in; this list holds if some
@@ -45,8 +45,15 @@ const REFUSED: [&str; 19] = [
 
 /// Every function that a program can call.
 pub(crate) fn all() -> Vec<Box<dyn Function>> {
-    let library = vrl::stdlib::all().into_iter().filter(|f| !REFUSED.contains(&f.identifier()));
-    library.chain(OURS.iter().map(|f| Box::new(*f) as Box<dyn Function>)).collect()
+    let ours = OURS.iter().map(|f| Box::new(*f) as Box<dyn Function>);
+    let ours: Vec<_> = ours.chain([Box::new(Compact) as Box<dyn Function>]).collect();
+    let known = |name: &str| ours.iter().any(|of_ours| of_ours.identifier() == name);
+    let mut all: Vec<_> = vrl::stdlib::all()
+        .into_iter()
+        .filter(|f| !REFUSED.contains(&f.identifier()) && !known(f.identifier()))
+        .collect();
+    all.extend(ours);
+    all
 }
 
 const VALUE: Parameter = Parameter::required("value", kind::ANY, "What to convert; null gives null.");

@@ -6,6 +6,7 @@
 //! [`connectors`] holds the programs that turn vendors' webhooks into canonical events, and the base mappings of targets; [`payload`]
 //! turns an event into what a target is sent.
 
+mod compact;
 pub mod connectors;
 mod diagnostic;
 mod error;

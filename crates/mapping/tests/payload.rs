@@ -5,7 +5,7 @@
 use event::ObjectKind;
 use mapping::{
     Diagnostic, Mapping,
-    payload::{Field, FieldType, Parts, Rule, Source, event},
+    payload::{Field, FieldType, Fields, Parts, Rule, Source, event},
 };
 use serde_json::{Value, json};
 
@@ -70,19 +70,99 @@ fn an_overlay_sees_what_the_base_has_made_and_the_event_too() {
 fn a_type_that_does_not_fit_is_found() {
     let found = problems(&Parts { base: source("base.vrl", ".due = .total.amount + 1"), ..Parts::default() });
     assert_eq!(found[0].code, "CFG-0201", "{}", found[0]);
-    let fields = ["ref", "buyer", "amount"].map(|name| Field {
+    let field = |name: &str, field_type, required| Field {
         name: name.to_owned(),
-        field_type: FieldType::Text,
-        required: true,
-    });
-    let found = problems(&Parts { base: base(), fields: Some(fields.to_vec()), ..Parts::default() });
+        field_type,
+        required,
+        max_len: None,
+    };
+    let with = |known: Vec<Field>| {
+        let fields = Some(Fields { known, others: vec!["*__c".to_owned()] });
+        problems(&Parts { base: base(), fields, ..Parts::default() })
+    };
+    let found = with(["ref", "buyer", "amount"].map(|name| field(name, FieldType::Text, true)).into());
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert!(told[0].contains("no field `total`") && told[1].contains("`amount` is required"), "{told:?}");
-    let fields = [("ref", FieldType::Integer), ("buyer", FieldType::Text), ("total", FieldType::Decimal)];
-    let fields =
-        fields.map(|(name, field_type)| Field { name: name.to_owned(), field_type, required: false });
-    let found = problems(&Parts { base: base(), fields: Some(fields.to_vec()), ..Parts::default() });
-    assert!(found.len() == 1 && found[0].message.contains("`ref` must be Integer"), "{found:?}");
+    let types = [("ref", FieldType::Integer), ("buyer", FieldType::Text), ("total", FieldType::Decimal)];
+    let found = with(types.map(|(name, field_type)| field(name, field_type, false)).into());
+    assert!(found.len() == 1 && found[0].message.contains("`ref` must be integer"), "{found:?}");
+}
+
+/// The object of `base()`, and what stands in its lines.
+fn object() -> Fields {
+    let field = |name: &str, field_type| Field {
+        name: name.to_owned(),
+        field_type,
+        required: false,
+        max_len: Some(10),
+    };
+    let line = Fields { known: vec![field("quantity", FieldType::Decimal)], others: Vec::new() };
+    let known = vec![
+        field("ref", FieldType::Text),
+        field("buyer", FieldType::Text),
+        field("total", FieldType::Decimal),
+        field("lines", FieldType::List(Some(line))),
+    ];
+    Fields { known, others: vec!["*__c".to_owned()] }
+}
+
+#[test]
+fn a_misspelt_field_is_found_behind_compact_with_its_place_and_a_suggestion() {
+    let base = source(
+        "base.vrl",
+        "lines = []\nfor_each(.lines) -> |_, line| { lines = push(lines, compact({\"quantity\": line.quantity.value})) }\n\
+         . = compact({\"ref\": .id, \"buyer\": .customer_name, \"total\": .total.amount, \"lines\": lines})",
+    );
+    let with = |overlay: &str, fields: Fields| {
+        let parts = Parts {
+            base: base.clone(),
+            overlay: source("overlay.vrl", overlay),
+            fields: Some(fields),
+            ..Parts::default()
+        };
+        Mapping::compile(ObjectKind::Invoice, &parts)
+            .err()
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    };
+    let told: Vec<String> = with("# ours\n.vip__c = true\n.totl = \"1.00\"", object());
+    assert_eq!(
+        told,
+        ["overlay.vrl:3:1: CFG-0222: the connector's object has no field `totl`; did you mean `total`?"]
+    );
+    let told: Vec<String> = with(".ref = 7", object());
+    assert_eq!(told, ["overlay.vrl:1:1: CFG-0222: `ref` must be text, and is integer"]);
+    // What it reads is typed too: the base makes no such field.
+    let told: Vec<String> = with(".ref = .byer", object());
+    assert_eq!(told, ["overlay.vrl:1:8: CFG-0220: there is no `.byer`; did you mean `buyer`?"]);
+    let told: Vec<String> = with(".lines = [{\"quantity\": \"1\"}, {\"quanity\": \"1\"}]", object());
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("overlay.vrl:1:"), "{told:?}");
+    assert!(told[0].ends_with("no field `lines[].quanity`; did you mean `quantity`?"), "{told:?}");
+    // A tenant's own field.
+    let mut fields = object();
+    fields.allow("rank");
+    fields.allow("lines.memo");
+    let told: Vec<String> = with(".rank = 1\n.lines = [{\"memo\": \"x\"}]", fields);
+    assert_eq!(told, [""; 0]);
+}
+
+#[test]
+fn a_payload_is_held_against_the_fields() {
+    let wrong = object().check(&json!({
+        "ref": "12345678901", "buyer": {"$lookup": "customer", "ref": "C-1"}, "total": "x", "lines": [{"quanity": 1}], "x__c": 1,
+    }));
+    assert_eq!(
+        wrong,
+        [
+            "the connector's object has no field `lines[].quanity`; did you mean `quantity`?",
+            "`ref` has more than 10 characters",
+            "`total` must be decimal, and is \"x\"",
+        ]
+    );
+    assert_eq!(object().check(&json!({"ref": "1", "total": "1.5", "lines": [{"quantity": 2}]})), [""; 0]);
 }
 
 #[test]

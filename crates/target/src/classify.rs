@@ -168,10 +168,15 @@ impl When {
         };
         self.transport.is_empty()
             && (self.status.is_empty() || self.status.contains(&status))
-            && (self.code.is_empty() || code.is_some_and(|code| self.code.iter().any(|c| c == code)))
+            && (self.code.is_empty() || code.is_some_and(|code| self.code.iter().any(|c| is_code(c, code))))
             && (self.message.is_empty() || self.message.iter().any(says))
             && self.header.iter().all(has)
     }
+}
+
+/// Whether a code is the one of a rule, or ends as `*50` says: some systems put the kind of an error behind the place of it.
+fn is_code(rule: &str, code: &str) -> bool {
+    rule.strip_prefix('*').map_or(rule == code, |end| code.ends_with(end))
 }
 
 impl Wait {

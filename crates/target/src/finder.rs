@@ -157,7 +157,7 @@ impl Finder {
                 let sent = sent();
                 fields.iter().all(|(ours, theirs)| match (ours.get(&sent), theirs.get(stands)) {
                     (Some(ours), Some(theirs)) => contains(theirs, ours) || reads_the_same(ours, theirs),
-                    (ours, theirs) => ours.or(theirs).is_none_or(Value::is_null),
+                    (ours, theirs) => ours.or(theirs).is_none_or(is_blank),
                 })
             }
         }
@@ -261,13 +261,23 @@ fn sameness(compare: &Compare) -> Result<Sameness, String> {
 fn contains(stands: &Value, sent: &Value) -> bool {
     match (stands, sent) {
         (_, Value::Object(sent)) if sent.contains_key(crate::references::MARK) => true,
-        (Value::Object(stands), Value::Object(sent)) => {
-            sent.iter().all(|(name, value)| stands.get(name).map_or(value.is_null(), |s| contains(s, value)))
-        }
+        (Value::Object(stands), Value::Object(sent)) => sent
+            .iter()
+            .all(|(name, value)| stands.get(name).map_or_else(|| is_blank(value), |s| contains(s, value))),
         (Value::Array(stands), Value::Array(sent)) => {
             stands.len() == sent.len() && stands.iter().zip(sent).all(|(a, b)| contains(a, b))
         }
-        (stands, sent) => stands == sent,
+        (stands, sent) => stands == sent || (is_blank(stands) && is_blank(sent)),
+    }
+}
+
+/// What stands for nothing: systems give back an empty text, null or no field at all for a field that is not set.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Object(fields) => fields.values().all(is_blank),
+        _ => false,
     }
 }
 

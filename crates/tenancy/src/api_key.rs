@@ -49,6 +49,20 @@ impl KeyRing {
         }
     }
 
+    /// Gives a tenant the keys that it had `before`; whoever else has one of them is named, and has it no longer.
+    pub fn give_back(&mut self, tenant: &TenantId, before: &Self) -> BTreeSet<TenantId> {
+        let mut others = BTreeSet::new();
+        for (prefix, keys) in &before.by_prefix {
+            for (digest, _) in keys.iter().filter(|(_, owner)| owner == tenant) {
+                let known = self.by_prefix.entry(*prefix).or_default();
+                others.extend(known.extract_if(.., |(key, _)| key == digest).map(|(_, owner)| owner));
+                known.push((*digest, tenant.clone()));
+            }
+        }
+        others.remove(tenant);
+        others
+    }
+
     /// Takes a tenant's keys out.
     pub fn forget(&mut self, tenant: &TenantId) {
         self.by_prefix.values_mut().for_each(|keys| keys.retain(|(_, owner)| owner != tenant));

@@ -73,6 +73,11 @@ impl Live {
         &self.current
     }
 
+    /// The tenants whose newest record could not be read, and why not.
+    pub fn unreadable(&self) -> &BTreeMap<TenantId, String> {
+        &self.unreadable
+    }
+
     /// Resolves secrets anew and puts the tenants together. Where a tenant's newest revision cannot be carried out its last good one is
     /// in force; where there is none and only its secrets are missing, it is held.
     pub fn build(&mut self, source: &dyn SecretSource, fits: Fits<'_>) -> InForce {
@@ -125,11 +130,20 @@ impl Live {
 }
 
 impl InForce {
-    /// Without those that are held: for whoever lets tenants in.
+    /// Without those that are held: for whoever lets tenants in. One that was in force `before` and is in trouble stays as it was,
+    /// with the secrets that it had.
     #[must_use]
-    pub fn open(mut self) -> Self {
+    pub fn open(mut self, before: &TenantSet) -> Self {
         self.held.iter().for_each(|tenant| self.set.remove(tenant));
         self.held.clear();
+        let stays = |tenant: &&TenantId| self.set.tenant(tenant).is_none() && !self.removed.contains(*tenant);
+        let mut back: Vec<TenantId> = self.troubles.keys().filter(stays).cloned().collect();
+        while let Some(tenant) = back.pop() {
+            for other in self.set.put_back(&tenant, before) {
+                self.troubles.insert(other.clone(), format!("one of its API keys is tenant `{tenant}`'s"));
+                back.push(other);
+            }
+        }
         self
     }
 

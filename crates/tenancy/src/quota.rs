@@ -1,6 +1,6 @@
 //! How much each tenant may send, enforced.
 
-use std::{collections::HashMap, num::NonZeroU32, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use event::TenantId;
 use governor::{
@@ -48,7 +48,7 @@ impl QuotaError {
 
 /// The quota of every tenant, with what it has used of it. Each tenant's is its own.
 pub struct Quotas<C: Clock = DefaultClock> {
-    limiters: HashMap<TenantId, (Limiter<C>, u32)>,
+    limiters: HashMap<TenantId, (Arc<Limiter<C>>, crate::Quota)>,
     clock: C,
 }
 
@@ -62,12 +62,24 @@ impl Quotas {
 impl<C: Clock + Clone> Quotas<C> {
     /// The same, by a given clock.
     pub fn with_clock(set: &TenantSet, clock: C) -> Self {
-        let limiter = |quota: crate::Quota| {
-            let rate = governor::Quota::per_second(quota.events_per_second).allow_burst(quota.burst);
-            (RateLimiter::direct_with_clock(rate, clock.clone()), quota.burst.get())
+        Self { limiters: HashMap::new(), clock }.renewed(set)
+    }
+
+    /// The quotas of the tenants of `set`; one that has not changed keeps what is used of it, also by whoever still has `self`.
+    #[must_use]
+    pub fn renewed(&self, set: &TenantSet) -> Self {
+        let limiter = |tenant: &TenantId, quota: crate::Quota| {
+            let same = self.limiters.get(tenant).filter(|(_, known)| *known == quota);
+            same.map_or_else(
+                || {
+                    let rate = governor::Quota::per_second(quota.events_per_second).allow_burst(quota.burst);
+                    Arc::new(RateLimiter::direct_with_clock(rate, self.clock.clone()))
+                },
+                |(limiter, _)| Arc::clone(limiter),
+            )
         };
-        let limiters = set.iter().map(|t| (t.id.clone(), limiter(t.quota))).collect();
-        Self { limiters, clock }
+        let limiters = set.iter().map(|t| (t.id.clone(), (limiter(&t.id, t.quota), t.quota))).collect();
+        Self { limiters, clock: self.clock.clone() }
     }
 
     /// Takes `n` events from the tenant's quota, all or none of them.
@@ -75,14 +87,14 @@ impl<C: Clock + Clone> Quotas<C> {
     /// # Errors
     /// [`QuotaError::Exhausted`] with the time to wait; the others do not pass by waiting.
     pub fn check_n(&self, tenant: &TenantId, n: u32) -> Result<(), QuotaError> {
-        let (limiter, burst) = self.limiters.get(tenant).ok_or(QuotaError::UnknownTenant)?;
+        let (limiter, quota) = self.limiters.get(tenant).ok_or(QuotaError::UnknownTenant)?;
         let Some(n) = NonZeroU32::new(n) else { return Ok(()) };
         match limiter.check_n(n) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => {
                 Err(QuotaError::Exhausted { retry_after: not_until.wait_time_from(self.clock.now()) })
             }
-            Err(_) => Err(QuotaError::BatchTooLarge { batch: n.get(), burst: *burst }),
+            Err(_) => Err(QuotaError::BatchTooLarge { batch: n.get(), burst: quota.burst.get() }),
         }
     }
 }

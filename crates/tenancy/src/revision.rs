@@ -34,6 +34,9 @@ pub struct Revision {
     pub files: Files,
     /// Who applied it.
     pub operator: String,
+    /// Why, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When, milliseconds since 1970-01-01 UTC.
     pub at: i64,
 }
@@ -69,13 +72,14 @@ impl Revision {
     pub fn after(before: Option<&Self>, tenant: TenantId, files: Files, operator: String, at: i64) -> Self {
         let revision = before.map_or(1, |before| before.revision + 1);
         let hash = hash_of(&files);
-        Self { format: FORMAT, tenant, revision, hash, removed: false, files, operator, at }
+        Self { format: FORMAT, tenant, revision, hash, removed: false, files, operator, reason: None, at }
     }
 
     /// The next state, without the tenant.
     #[must_use]
     pub fn removal(&self, operator: String, at: i64) -> Self {
-        Self { removed: true, revision: self.revision + 1, operator, at, ..self.clone() }
+        let revision = self.revision + 1;
+        Self { removed: true, revision, operator, reason: None, at, ..self.clone() }
     }
 
     /// The record's key.

@@ -49,6 +49,8 @@ pub struct RouteMapping {
     pub rules: Vec<PayloadRule>,
     /// What events have under `extensions`, and whether it must be there. Absent: any.
     pub extensions: Option<Vec<(String, bool)>>,
+    /// Fields of the target's object that its definition does not know: `cost_center`, `properties.vip`, `Line.Memo`.
+    pub fields: Vec<String>,
 }
 
 /// A tenant's program.
@@ -157,13 +159,15 @@ fn read_policy(report: Report<'_>, node: &Node) -> Option<Policy> {
 
 /// Everything of the mapping but its program, which is a file of its own.
 fn read_mapping(report: Report<'_>, node: &Node) -> Option<RouteMapping> {
-    let fields = Fields::open(report, node, &["rules", "extensions"])?;
+    let fields = Fields::open(report, node, &["rules", "extensions", "fields"])?;
     let each = |name: &str| if fields.get(name).is_some() { fields.list(name) } else { Some(&[][..]) };
     let rules: Vec<_> = each("rules")?.iter().map(|node| read_rule(report, node)).collect();
     let extensions: Vec<_> = each("extensions")?.iter().map(|node| read_extension(report, node)).collect();
     let extensions: Option<Vec<_>> = extensions.into_iter().collect();
+    let more: Option<Vec<_>> = each("fields")?.iter().map(|node| fields.as_text("fields", node)).collect();
     Some(RouteMapping {
         overlay: None,
+        fields: more?.into_iter().map(|(text, _)| text.to_owned()).collect(),
         rules: rules.into_iter().collect::<Option<_>>()?,
         extensions: if fields.get("extensions").is_some() { Some(extensions?) } else { None },
     })

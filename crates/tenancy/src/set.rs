@@ -1,6 +1,11 @@
 //! All tenants.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use event::TenantId;
 
@@ -91,6 +96,16 @@ impl TenantSet {
     pub(crate) fn remove(&mut self, tenant: &TenantId) {
         self.tenants.remove(tenant);
         self.keys.forget(tenant);
+    }
+
+    /// Puts a tenant in as it was `before`, and takes those out who have one of its keys: they are named. Nobody where it was not.
+    pub(crate) fn put_back(&mut self, tenant: &TenantId, before: &Self) -> BTreeSet<TenantId> {
+        let Some(former) = before.tenants.get(tenant) else { return BTreeSet::new() };
+        self.remove(tenant);
+        let others = self.keys.give_back(tenant, &before.keys);
+        others.iter().for_each(|other| self.remove(other));
+        self.tenants.insert(tenant.clone(), Arc::clone(former));
+        others
     }
 
     /// The example tenants of this repository (folder `tenants/`), which are part of the program.

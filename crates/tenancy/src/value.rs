@@ -66,8 +66,9 @@ pub(crate) fn url(
     match check_url(&url) {
         Ok(()) => Some(url),
         Err(why) => {
-            // The text as written: what a variable expanded to is not ours to print.
-            report.add(code::BAD_VALUE, at, format!("`{field}` `{text}` {why}"));
+            // The text as written: what a variable expanded to is not ours to print, nor is what may be a password.
+            let shown = if text.contains('@') { String::new() } else { format!(" `{text}`") };
+            report.add(code::BAD_VALUE, at, format!("`{field}`{shown} {why}"));
             None
         }
     }

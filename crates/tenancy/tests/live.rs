@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use event::TenantId;
-use tenancy::{Given, InForce, Live, Revision, Tenant, revision::Files};
+use tenancy::{Given, InForce, Live, Revision, Tenant, TenantSet, revision::Files};
 
 const KEY: &str = "a-key-of-sixteen-or-more";
 
@@ -53,6 +53,30 @@ fn the_last_good_revision_stays_where_the_newest_cannot_be_carried_out() {
 }
 
 #[test]
+fn who_was_in_force_stays_with_its_secrets_while_they_cannot_be_read() {
+    let mut live = Live::default();
+    let zeta = revision(None, "zeta", "ZETA");
+    take(&mut live, &zeta);
+    let other = "the-key-of-globex-alone";
+    take(&mut live, &revision(None, "globex", "GLOBEX"));
+    let before = build(&mut live, &[("ZETA", KEY), ("GLOBEX", other)]).open(&TenantSet::default()).set;
+    // Its secret is away; meanwhile a newcomer, and one who was there, come with its key.
+    take(&mut live, &revision(None, "acme", "KEY"));
+    let open = build(&mut live, &[("KEY", KEY), ("GLOBEX", other)]).open(&before);
+    assert_eq!(owner(&open, KEY).as_deref(), Some("zeta"));
+    assert_eq!(owner(&open, other).as_deref(), Some("globex"));
+    assert_eq!(open.set.iter().len(), 2);
+    assert!(open.troubles.contains_key(&id("zeta")) && open.troubles[&id("acme")].contains("zeta"));
+    let open = build(&mut live, &[("GLOBEX", KEY)]).open(&before);
+    assert_eq!(owner(&open, KEY).as_deref(), Some("zeta"));
+    assert_eq!(owner(&open, other).as_deref(), Some("globex"), "as it was, too");
+    // Once removed it does not come back.
+    take(&mut live, &zeta.removal("ann".into(), 2));
+    let open = build(&mut live, &[("GLOBEX", other)]).open(&before);
+    assert_eq!(owner(&open, KEY), None);
+}
+
+#[test]
 fn removed_tenants_and_missing_secrets_let_nobody_in() {
     let mut live = Live::default();
     let (acme, globex) = (revision(None, "acme", "ACME"), revision(None, "globex", "GLOBEX"));
@@ -61,7 +85,7 @@ fn removed_tenants_and_missing_secrets_let_nobody_in() {
     take(&mut live, &acme.removal("ann".into(), 2));
     let built = build(&mut live, &[("ACME", KEY)]);
     assert_eq!(built.held.len(), 2, "both are known, so that their events can wait");
-    let open = built.open();
+    let open = built.open(&TenantSet::default());
     assert_eq!(open.set.iter().len(), 0);
     for key in [KEY, "unresolved:env:ACME", "unresolved:env:GLOBEX"] {
         assert_eq!(owner(&open, key), None);

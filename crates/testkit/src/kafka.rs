@@ -1,4 +1,4 @@
-//! A real Apache Kafka broker, one node in KRaft mode.
+//! A real Apache Kafka broker, one node in KRaft mode; or three of them ([`Trio`]).
 //!
 //! It comes from the first of: the cluster that `KAFKA_BOOTSTRAP` names; a Docker engine, if one answers; Kafka's
 //! Java archives, fetched through `mvn`.
@@ -6,6 +6,7 @@
 mod docker;
 mod java;
 mod settings;
+mod trio;
 
 use std::sync::OnceLock;
 
@@ -13,6 +14,7 @@ use anyhow::Context as _;
 
 use docker::Container;
 use java::Broker;
+pub use trio::{NODES, Trio};
 
 /// The release that is run.
 pub const VERSION: &str = "4.3.1";

@@ -85,7 +85,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
 ];
 
 /// The only user of each foreign crate, tests included.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 9] = [
     ("rdkafka", "kafka"),
     ("rdkafka-sys", "kafka"),
     ("apache-avro", "contract"),
@@ -94,6 +94,7 @@ const OWNERS: [(&str, &str); 8] = [
     ("sled", "ledger"),
     ("vrl", "mapping"),
     ("prometheus", "telemetry"),
+    ("fail", "sink"),
 ];
 
 /// Deployables: only `cli`, which runs them all in one process, may build on them, and tests of their own layer.
@@ -109,8 +110,15 @@ struct Edge {
     ours: bool,
 }
 
+/// With it a process dies where its environment says so.
+const FAILPOINTS: &str = "failpoints";
+
 /// Every dependency of a workspace crate, as its manifest declares it.
 fn edges() -> Vec<Edge> {
+    packages().iter().flat_map(edges_of).collect()
+}
+
+fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline"])
         .current_dir(workspace_root())
@@ -118,7 +126,7 @@ fn edges() -> Vec<Edge> {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().iter().flat_map(edges_of).collect()
+    metadata["packages"].as_array().unwrap().clone()
 }
 
 fn edges_of(package: &Value) -> Vec<Edge> {
@@ -173,6 +181,22 @@ fn the_table_is_complete() {
     present.sort();
     present.dedup();
     assert_eq!(named, present);
+}
+
+/// The image and the demo are built of packages by name; tests/faults alone asks for it.
+#[test]
+fn nothing_that_is_shipped_dies_on_command() {
+    let lists =
+        |list: &Value| list.as_array().is_some_and(|names| names.iter().any(|name| name == FAILPOINTS));
+    let mut askers = Vec::new();
+    for package in packages() {
+        assert!(!lists(&package["features"]["default"]), "{}: it is on by default", package["name"]);
+        let mut dependencies = package["dependencies"].as_array().unwrap().iter();
+        if dependencies.any(|dependency| lists(&dependency["features"])) {
+            askers.push(package["name"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(askers, ["faults"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::commands::{
     control::{PausedArgs, TurnArgs},
     indoubt::IndoubtArgs,
     mapping::MappingArgs,
+    replay::ReplayArgs,
     schemas::SchemasArgs,
     send::SendArgs,
     serve::ServeArgs,
@@ -33,7 +34,7 @@ Examples:
   counterfoil up --init --sandbox --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8090
   counterfoil send events.jsonl --key env:COUNTERFOIL_ACME_KEY
 
-Exit codes: 0 done, 1 failed, 2 changes are pending (topics plan, schemas check), 64 the command line is wrong";
+Exit codes: 0 done, 1 failed, 2 changes are pending (topics plan, tenants plan, schemas check), 64 the command line is wrong";
 
 /// What `counterfoil` can do.
 #[derive(Debug, Subcommand)]
@@ -46,7 +47,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Compare the cluster's topics with what is specified, and create or change them
     Topics(TopicsArgs),
-    /// Check the tenants' configuration, and show what each route will guarantee
+    /// Check the tenants' configuration, plan what it changes, and put it in force in a region
     Tenants(TenantsArgs),
     /// Begin and check the definitions of systems
     Connector(ConnectorArgs),
@@ -54,6 +55,8 @@ pub enum Command {
     Mapping(MappingArgs),
     /// Check, register and publish the schemas of events
     Schemas(SchemasArgs),
+    /// Deliver a tenant's events again: those that have no outcome, those that were rejected, or all of them
+    Replay(Box<ReplayArgs>),
     /// Hold a tenant, a connection or a route: nothing new is sent, nothing is lost
     Pause(TurnArgs),
     /// Let a tenant, a connection or a route go on, in order

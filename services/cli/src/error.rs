@@ -84,6 +84,23 @@ pub enum CommandError {
         /// The hash of the plan now.
         now: String,
     },
+    /// The tenants' configuration has problems, which were printed.
+    #[error("{} has {problems} problem{}; nothing was compared or written", dir.display(), if *problems == 1 { "" } else { "s" })]
+    NotValid {
+        /// The folder.
+        dir: PathBuf,
+        /// How many.
+        problems: usize,
+    },
+    /// What `--plan` names is neither a hash nor a plan's file.
+    #[error("`{file}` is no hash of a plan, and cannot be read as the file of one")]
+    PlanFile {
+        /// What was given.
+        file: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The gateway did not take a batch in time.
     #[error(
         "gave up at {place} after {after:?} without progress ({last}); send the file again later: what was accepted is not doubled"
@@ -152,6 +169,8 @@ impl CommandError {
             Self::Url(_) => "CFG-0305",
             Self::Output { .. } => "CFG-0308",
             Self::Unknown { .. } => "CFG-0309",
+            Self::NotValid { .. } => "CFG-0134",
+            Self::PlanFile { .. } => "CFG-0138",
             Self::StalePlan { .. } => "TOP-0006",
             Self::GaveUp { .. } => "GTW-0050",
             Self::Refused { code, .. } => code,
@@ -188,6 +207,8 @@ coded_by_code! {
     config: service_kit::config::ConfigError;
     topics: topics::TopicsError;
     admin: kafka::AdminError;
+    refusal: ::control::Refusal;
+    apply: ::control::ApplyError;
     registry: contract::RegistryError;
     history: contract::history::HistoryError;
     gateway: gateway::StartError;

@@ -36,6 +36,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Mapping(args) => return commands::mapping::run(args).await,
         Command::Schemas(args) => return Box::pin(schemas::run(args)).await,
         Command::Indoubt(args) => return Box::pin(indoubt::run(args)).await,
+        Command::Replay(args) => return Box::pin(commands::replay::run(*args)).await,
         Command::Pause(args) => Box::pin(control::turn(contract::Verb::Pause, args)).await?,
         Command::Resume(args) => Box::pin(control::turn(contract::Verb::Resume, args)).await?,
         Command::Paused(args) => Box::pin(control::paused(args)).await?,

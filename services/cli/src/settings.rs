@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use gateway::options::{LimitOptions, LogOptions, RegistryOptions};
 use serde::{Deserialize, Serialize};
 use service_kit::config::{self, Flags};
+use tenancy::TenantsFrom;
 
 use crate::{error, out};
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub region: String,
     /// The folder of the tenants' configuration.
     pub tenants: PathBuf,
+    /// Whether that folder says which tenants there are, or the control topic (docs/adr/0021).
+    pub tenants_from: TenantsFrom,
     /// A folder of connector definitions in the place of the embedded ones.
     pub connectors: Option<PathBuf>,
     /// A folder of topic specifications on top of the embedded ones.
@@ -86,11 +89,13 @@ pub struct SandboxSettings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let gateway::Options { region, tenants, connectors, topics, kafka, registry, log, .. } =
-            gateway::Options::default();
+        let gateway::Options {
+            region, tenants, tenants_from, connectors, topics, kafka, registry, log, ..
+        } = gateway::Options::default();
         Self {
             region,
             tenants,
+            tenants_from,
             connectors,
             topics,
             replication: None,
@@ -163,6 +168,7 @@ impl Settings {
             admin_listen: own.admin_listen,
             region: self.region.clone(),
             tenants: self.tenants.clone(),
+            tenants_from: self.tenants_from,
             connectors: self.connectors.clone(),
             topics: self.topics.clone(),
             kafka: self.kafka.clone(),
@@ -183,6 +189,7 @@ impl Settings {
             admin_listen: own.admin_listen,
             region: self.region.clone(),
             tenants: self.tenants.clone(),
+            tenants_from: self.tenants_from,
             connectors: self.connectors.clone(),
             kafka: self.kafka.clone(),
             registry,

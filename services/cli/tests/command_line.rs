@@ -7,7 +7,7 @@ use common::{counterfoil, run, write};
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["up"],
         &["serve"],
@@ -16,6 +16,11 @@ fn every_command_explains_itself_with_an_example() {
         &["serve", "sandbox"],
         &["topics", "plan"],
         &["topics", "apply"],
+        &["tenants", "plan"],
+        &["tenants", "apply"],
+        &["tenants", "list"],
+        &["tenants", "show"],
+        &["tenants", "export"],
         &["schemas", "check"],
         &["schemas", "register"],
         &["send"],

@@ -135,3 +135,59 @@ fn a_change_says_whose_overlay_it_breaks_and_where() {
     let whole = mapping(&[&arguments[..], &["--schema", &unchanged]].concat());
     assert!(whole.status.success(), "{}", said(&whole));
 }
+
+/// What a tenant writes is held against the fields of the target's object, which the definitions of this repository list.
+#[test]
+fn a_field_that_the_target_does_not_have_is_refused_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, _) = configure(dir.path());
+    let write = |file: &str, text: &str| fs::write(dir.path().join("tenants/acme").join(file), text).unwrap();
+    write(
+        "connections/erp.yaml",
+        "connection: erp\nconnector: salesforce\nclass: upsert\nvalues: {client_id: c, username: u}\nsecrets: {private_key: \
+         env:ACME_SF}\n",
+    );
+    fs::remove_dir_all(dir.path().join("tenants/acme/mappings/tests")).unwrap();
+    write("routes/customers.yaml", "route: customers\non: [\"customer.*\"]\nto: erp\n");
+    write("mappings/customers.vrl", "# ours\n.Webiste = upcase(.Name) ?? null\n");
+    let refused = said(&mapping(&["test", "--tenants", &tenants]));
+    let place = "acme/mappings/customers.vrl:2:1: CFG-0222: the connector's object has no field `Webiste`; did you mean `Website`?";
+    assert!(refused.contains(place), "{refused}");
+    let validate = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+        .args(["tenants", "validate", "--dir", &tenants])
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(!validate.status.success() && said(&validate).contains(place), "{}", said(&validate));
+    write("mappings/customers.vrl", ".NumberOfEmployees = \"many\"\n");
+    let refused = said(&mapping(&["test", "--tenants", &tenants]));
+    assert!(
+        refused.contains("customers.vrl:1:1: CFG-0222: `NumberOfEmployees` must be integer"),
+        "{refused}"
+    );
+    // A custom field by the vendor's own rule, and one that the route declares.
+    write("mappings/customers.vrl", ".Vip__c = true\n.Score = 7\n");
+    write(
+        "routes/customers.yaml",
+        "route: customers\non: [\"customer.*\"]\nto: erp\nmapping: {fields: [Score]}\n",
+    );
+    let good = mapping(&["test", "--tenants", &tenants]);
+    assert!(good.status.success(), "{}", said(&good));
+}
+
+/// The base mappings of this repository, held against the fields of its definitions.
+#[test]
+fn every_base_mapping_fits_its_definition() {
+    let told = mapping(&[
+        "test",
+        "--tenants",
+        &format!("{ROOT}/tenants"),
+        "--connectors",
+        &format!("{ROOT}/connectors"),
+    ]);
+    assert!(told.status.success(), "{}", said(&told));
+    let listed = fs::read_dir(format!("{ROOT}/connectors")).unwrap().map(|entry| entry.unwrap().path());
+    let listed = listed.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let listed = listed.filter(|path| fs::read_to_string(path).unwrap().contains("\n    fields: {"));
+    assert!(listed.count() >= 7);
+}

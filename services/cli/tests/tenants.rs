@@ -146,3 +146,34 @@ fn secrets_are_looked_at_only_when_asked() {
     let told = text_of(dir.path());
     assert!(told.contains("CFG-0110") && !told.contains("hunter2"), "{told}");
 }
+
+/// What is applied goes to a topic as it stands: no file may hold a secret itself.
+#[test]
+fn a_secret_is_a_reference_wherever_one_stands() {
+    const SECRET: &str = "hunter2-hunter2-hunter2";
+    for connection in [
+        format!("secrets: {{token: {SECRET}}}\n"),
+        format!("secrets: {{token: [env:NEW, {SECRET}]}}\n"),
+        format!("webhook: {{scheme: stripe, secrets: [env:NEW, {SECRET}]}}\n"),
+        format!("poll: {{source: shop, objects: [order], api_key: {SECRET}}}\n"),
+    ] {
+        let dir = folder("", "");
+        let file = dir.path().join("tenants/acme/connections/erp.yaml");
+        fs::write(
+            &file,
+            format!("connection: erp\nconnector: sandbox\nbase_url: https://erp.example.com\n{connection}"),
+        )
+        .unwrap();
+        let told = text_of(dir.path());
+        assert!(told.contains("CFG-0110") && !told.contains("hunter2"), "{connection}: {told}");
+    }
+    let dir = folder("", "");
+    let file = dir.path().join("tenants/acme/connections/erp.yaml");
+    fs::write(
+        &file,
+        format!("connection: erp\nconnector: sandbox\nbase_url: https://acme:{SECRET}@erp.example.com\n"),
+    )
+    .unwrap();
+    let told = text_of(dir.path());
+    assert!(told.contains("CFG-0106: `base_url` holds credentials") && !told.contains("hunter2"), "{told}");
+}

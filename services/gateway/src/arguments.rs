@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Folder of the tenants' configuration [default: tenants]
     #[arg(long, value_name = "DIR")]
     tenants: Option<String>,
+    /// Whether that folder says which tenants there are, or the control topic [default: folder]
+    #[arg(long, value_name = "folder|control")]
+    tenants_from: Option<String>,
 }
 
 impl Arguments {
@@ -65,6 +68,7 @@ impl Arguments {
             .set("--bootstrap", "kafka.bootstrap", self.bootstrap.clone())
             .set("--registry", "registry.url", self.registry.clone())
             .set("--tenants", "tenants", self.tenants.clone())
+            .set("--tenants-from", "tenants_from", self.tenants_from.clone())
     }
 }
 

@@ -10,20 +10,20 @@ use contract::Contracts;
 use event::{EventType, RecordKey, TenantId};
 use serde::Serialize;
 use serde_json::Value;
-use tenancy::{QuotaError, Quotas, Tenant};
+use tenancy::{QuotaError, Tenant};
 
 use crate::{
     clock::Clock,
     incoming::{Draft, Wrong},
     metrics::GatewayMetrics,
     objects::OpenObjects,
-    placement::Places,
     problem::{FieldError, ItemResult, Problem, codes, field_codes},
     publish::{PublishError, PublishErrorKind, Publisher, Record},
+    tenants::Served,
 };
 
 /// When to come back while the brokers or the registry are away.
-const RETRY_LATER: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_LATER: Duration = Duration::from_secs(2);
 /// The most field errors of one answer; the rest are counted in its detail.
 const MAX_ERRORS: usize = 100;
 /// How much longer than the client library's own deadline to wait for its verdict.
@@ -35,10 +35,6 @@ pub struct Intake {
     pub contracts: &'static Contracts,
     /// The objects whose topic and schema are known to be as they should.
     pub open: OpenObjects,
-    /// Where each tenant's events go.
-    pub places: Places,
-    /// What each tenant may send.
-    pub quotas: Quotas,
     /// The way to the brokers.
     pub publisher: Arc<dyn Publisher>,
     /// The time.
@@ -91,14 +87,14 @@ impl Intake {
     ///
     /// # Errors
     /// [`codes::MISDIRECTED`], [`codes::QUOTA`], [`codes::BATCH_TOO_LARGE`].
-    pub fn admit(&self, tenant: &Tenant, events: usize) -> Result<(), Problem> {
-        if !self.places.serves(&tenant.id) {
+    pub fn admit(&self, served: &Served, tenant: &Tenant, events: usize) -> Result<(), Problem> {
+        if !served.places.serves(&tenant.id) {
             let detail =
                 format!("this gateway serves {}, the tenant lives in {}", self.region, tenant.region);
             return Err(Problem::new(codes::MISDIRECTED, detail));
         }
         let count = u32::try_from(events).unwrap_or(u32::MAX);
-        self.quotas.check_n(&tenant.id, count).map_err(|error| match error {
+        served.quotas.check_n(&tenant.id, count).map_err(|error| match error {
             QuotaError::Exhausted { retry_after } => {
                 self.metrics.quota_rejection(&tenant.id);
                 Problem::new(codes::QUOTA, error.to_string()).retry_after(retry_after)
@@ -113,6 +109,7 @@ impl Intake {
     /// [`codes::INVALID`] with every error of every event, [`codes::FOREIGN_TENANT`], [`codes::NOT_OPEN`].
     pub fn prepare<'a>(
         &self,
+        served: &Served,
         tenant: &TenantId,
         events: impl Iterator<Item = Read<'a>>,
     ) -> Result<Vec<Ready>, Problem> {
@@ -128,7 +125,7 @@ impl Intake {
                             format!("event {index} names the tenant `{named}`, the key is another's");
                         return Err(Problem::new(codes::FOREIGN_TENANT, detail));
                     }
-                    match self.encode(tenant, draft, now, &mut not_open) {
+                    match self.encode(served, tenant, (draft, now), &mut not_open) {
                         Ok(event) => ready.push(event),
                         Err(wrong) => errors.extend(indexed(wrong, index)),
                     }
@@ -156,9 +153,9 @@ impl Intake {
 
     fn encode(
         &self,
+        served: &Served,
         tenant: &TenantId,
-        draft: Draft<'_>,
-        now: i64,
+        (draft, now): (Draft<'_>, i64),
         not_open: &mut Option<event::ObjectKind>,
     ) -> Result<Ready, Wrong> {
         let (event_type, object) = (draft.event_type, draft.object);
@@ -176,7 +173,7 @@ impl Intake {
         let key = RecordKey::new(tenant.clone(), kind, &envelope.entity)
             .map_err(|error| vec![field("data.id", field_codes::VALUE, error.to_string())])?
             .to_bytes();
-        let place = self.places.of(tenant, kind).ok_or_else(|| {
+        let place = served.places.of(tenant, kind).ok_or_else(|| {
             vec![field("type", field_codes::VALUE, format!("no topic carries `{kind}` events here"))]
         })?;
         let partition = place.placement.partition(&key);
@@ -184,7 +181,13 @@ impl Intake {
             event_id: envelope.event_id.to_string(),
             entity: envelope.entity,
             event_type: event_type.to_string(),
-            record: Record { topic: place.topic.clone(), partition, key, value },
+            record: Record {
+                topic: place.topic.clone(),
+                partition,
+                key,
+                value,
+                revision: served.fresh(tenant),
+            },
         })
     }
 

@@ -14,6 +14,7 @@ pub struct GatewayMetrics {
     webhooks: IntCounterVec,
     quota_rejections: IntCounterVec,
     produce_seconds: HistogramVec,
+    troubled: IntGauge,
 }
 
 impl GatewayMetrics {
@@ -50,6 +51,13 @@ impl GatewayMetrics {
                 "Requests refused because the tenant's quota was used up.",
                 &["tenant"],
             )?,
+            troubled: metrics
+                .gauges(
+                    "troubled_tenants_count",
+                    "Tenants whose configuration cannot be put in force as it is; the log says why.",
+                    &[],
+                )?
+                .with_label_values::<&str>(&[]),
             produce_seconds: metrics.histograms(
                 "produce_duration_seconds",
                 "From the first event of a request entering the queue to the last acknowledgement.",
@@ -57,6 +65,11 @@ impl GatewayMetrics {
                 buckets::LATENCY,
             )?,
         })
+    }
+
+    /// So many tenants' configurations cannot be put in force as they are.
+    pub(crate) fn troubled(&self, tenants: usize) {
+        self.troubled.set(tenants as i64);
     }
 
     /// Counts a request as in flight for as long as the guard lives; a client that hangs up ends it too.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tenancy::TenantsFrom;
 
 /// Everything that can be set about the gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub struct Options {
     pub region: String,
     /// The folder of the tenants' configuration.
     pub tenants: PathBuf,
+    /// Whether that folder says which tenants there are, or the control topic (docs/adr/0021).
+    pub tenants_from: TenantsFrom,
     /// A folder of connector definitions in the place of the embedded ones.
     pub connectors: Option<PathBuf>,
     /// A folder of topic specifications on top of the embedded ones.
@@ -82,6 +85,7 @@ impl Default for Options {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             region: "eu".to_owned(),
             tenants: PathBuf::from("tenants"),
+            tenants_from: TenantsFrom::default(),
             connectors: None,
             topics: None,
             kafka: kafka::Settings::default(),

@@ -60,6 +60,8 @@ pub mod codes {
         RECORD_TOO_LARGE = "GTW-0013" PAYLOAD_TOO_LARGE "the event is larger than its topic allows";
         /// The brokers refuse the event until somebody changes the topic or its permissions.
         BROKER_REFUSES = "GTW-0014" INSUFFICIENT_STORAGE "the brokers refuse the event";
+        /// Which tenants there are was not read yet.
+        TENANTS_UNKNOWN = "GTW-0015" SERVICE_UNAVAILABLE "the tenants are not known yet";
         /// No such tenant, connection, or webhook on it.
         NO_WEBHOOK = "GTW-0020" NOT_FOUND "there is no such webhook";
         /// The webhook's signature is missing or wrong.

@@ -18,6 +18,8 @@ pub struct Record {
     pub key: Vec<u8>,
     /// The value in Confluent's wire format.
     pub value: Vec<u8>,
+    /// The state of the tenant that it was let in under, if that is new.
+    pub revision: Option<u64>,
 }
 
 /// Why a record was not acknowledged.
@@ -60,8 +62,10 @@ pub trait Publisher: Send + Sync {
 impl Publisher for Producer {
     fn enqueue<'a>(&'a self, record: &'a Record) -> Boxed<'a, Result<Pending, PublishError>> {
         Box::pin(async move {
-            let Record { topic, partition, key, value } = record;
-            let ack = Self::enqueue(self, topic, *partition, key, Some(value), &[]).await?;
+            let Record { topic, partition, key, value, revision } = record;
+            let stamp = revision.map(control::revision_stamp);
+            let header = stamp.as_ref().map(|stamp| (control::REVISION_HEADER, &stamp[..]));
+            let ack = Self::enqueue(self, topic, *partition, key, Some(value), header.as_slice()).await?;
             let wait = async move { ack.wait().await.map_err(PublishError::from) };
             Ok(Box::pin(wait) as Pending)
         })

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::{
     Options, Setup,
     objects::{Opener, chain},
-    tenants::{Rotation, Tenants},
+    tenants::Keeper,
 };
 
 /// How often the brokers are asked whether they are there, and how long they may take to say so.
@@ -31,7 +31,7 @@ pub struct Service {
     pub(crate) opener: Opener,
     pub(crate) readiness: Readiness,
     pub(crate) options: Options,
-    pub(crate) rotation: Option<(Rotation, Tenants)>,
+    pub(crate) keeper: Option<(Keeper, Check)>,
 }
 
 /// How the drain went.
@@ -51,8 +51,7 @@ impl Service {
 
     /// Serves until `shutdown`, then drains: not ready, no new connections, requests in flight finish, records are flushed.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
-        let rotation =
-            self.rotation.map(|(rotation, tenants)| spawn("rotate secrets", rotation.run(tenants)));
+        let keeper = self.keeper.map(|(keeper, check)| spawn("keep tenants", keeper.run(check)));
         let opener = spawn("open objects", self.opener.run());
         let pinger = spawn("ping kafka", ping(self.producer.clone(), self.readiness.check("kafka")));
         let draining = self.readiness.clone();
@@ -71,7 +70,7 @@ impl Service {
         let cut = serve(self.listener, self.router, shutdown, limits).await;
         opener.abort();
         pinger.abort();
-        rotation.iter().for_each(|task| task.abort());
+        keeper.iter().for_each(|task| task.abort());
         let flushed = self.producer.flush(flush).await;
         if let Err(error) = &flushed {
             // Their requests were not answered with 202, so nothing was promised.

@@ -1,6 +1,6 @@
 //! From settings to a service.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use contract::{Contracts, RegistryClient};
 use event::TenantId;
@@ -8,7 +8,7 @@ use kafka::Producer;
 use mapping::connectors::{self, Connectors};
 use service_kit::Readiness;
 use telemetry::Metrics;
-use tenancy::{Quotas, SecretSource, TenantSet};
+use tenancy::{InForce, SecretSource, Tenant, TenantSet, TenantsFrom, Watch};
 use tokio::net::TcpListener;
 use topics::Specs;
 
@@ -19,7 +19,7 @@ use crate::{
     intake::Intake,
     objects::{OpenObjects, Opener},
     placement::{Places, topics_of},
-    tenants::{Rotation, Tenants},
+    tenants::{Keeper, Origin, Served, Tenants},
 };
 
 /// Why the gateway did not start.
@@ -87,25 +87,20 @@ impl StartError {
 }
 
 /// Every webhook's way of signing must be known, and what it signs be there.
-pub(crate) fn check_webhooks(tenants: &TenantSet, connectors: &Connectors) -> Result<(), StartError> {
-    for tenant in tenants.iter() {
-        for (name, connection) in &tenant.connections {
-            let Some(webhook) = &connection.webhook else { continue };
-            let what = match connectors.signature(&webhook.scheme) {
-                None => {
-                    let known = connectors.signatures().collect::<Vec<_>>().join(", ");
-                    format!("`webhook.scheme` `{}` is not known; known are {known}", webhook.scheme)
-                }
-                Some(signature) if signature.names_url() && webhook.url.is_none() => {
-                    format!(
-                        "`{}` signs the address that it was given: `webhook.url` must say it",
-                        webhook.scheme
-                    )
-                }
-                Some(_) => continue,
-            };
-            return Err(StartError::Webhook { tenant: tenant.id.clone(), connection: name.clone(), what });
-        }
+pub(crate) fn check_webhooks_of(tenant: &Tenant, connectors: &Connectors) -> Result<(), StartError> {
+    for (name, connection) in &tenant.connections {
+        let Some(webhook) = &connection.webhook else { continue };
+        let what = match connectors.signature(&webhook.scheme) {
+            None => {
+                let known = connectors.signatures().collect::<Vec<_>>().join(", ");
+                format!("`webhook.scheme` `{}` is not known; known are {known}", webhook.scheme)
+            }
+            Some(signature) if signature.names_url() && webhook.url.is_none() => {
+                format!("`{}` signs the address that it was given: `webhook.url` must say it", webhook.scheme)
+            }
+            Some(_) => continue,
+        };
+        return Err(StartError::Webhook { tenant: tenant.id.clone(), connection: name.clone(), what });
     }
     Ok(())
 }
@@ -115,15 +110,15 @@ pub struct Setup {
     /// The settings.
     pub options: Options,
     /// The tenants.
-    pub tenants: Arc<TenantSet>,
+    pub tenants: TenantSet,
     /// The connectors' webhook programs.
-    pub connectors: Connectors,
+    pub connectors: Arc<Connectors>,
     /// The topic specifications.
     pub topics: Specs,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where secrets come from when they are read again; none for tenants that were given.
-    pub(crate) rotation: Option<Rotation>,
+    /// Where tenants come from, and their secrets; none for tenants that were given.
+    pub(crate) origin: Option<(Origin, Watch)>,
 }
 
 impl Setup {
@@ -132,23 +127,32 @@ impl Setup {
     /// # Errors
     /// Everything that is wrong with one of them.
     pub fn load(options: Options, secrets: &dyn SecretSource) -> Result<Self, StartError> {
-        let folders = TenantSet::read_folders(&options.tenants)?;
-        let name = options.tenants.display().to_string();
-        let tenants = TenantSet::from_folders(&name, &folders, secrets)?;
-        let setup = Self::with_tenants(options, Arc::new(tenants))?;
-        Ok(Self { rotation: Some(Rotation { name, folders }), ..setup })
+        let (tenants, origin) = match options.tenants_from {
+            TenantsFrom::Control => {
+                (TenantSet::default(), (Origin::Control(Box::default()), Watch::default()))
+            }
+            TenantsFrom::Folder => {
+                let folders = TenantSet::read_folders(&options.tenants)?;
+                let name = options.tenants.display().to_string();
+                let built = InForce::of_folder(&name, &folders, secrets)?;
+                (built.set, (Origin::Folder { name, folders }, built.watch))
+            }
+        };
+        let setup = Self::with_tenants(options, tenants)?;
+        Ok(Self { origin: Some(origin), ..setup })
     }
 
     /// The same with tenants that are loaded already; `options.tenants` is not looked at.
     ///
     /// # Errors
     /// Everything that is wrong with connectors, topics or region.
-    pub fn with_tenants(options: Options, tenants: Arc<TenantSet>) -> Result<Self, StartError> {
+    pub fn with_tenants(options: Options, tenants: TenantSet) -> Result<Self, StartError> {
         let connectors = options.connectors.as_deref().map_or_else(connectors::embedded, connectors::load)?;
-        check_webhooks(&tenants, &connectors)?;
+        tenants.iter().try_for_each(|tenant| check_webhooks_of(tenant, &connectors))?;
         let topics = options.topics.as_deref().map_or_else(Specs::embedded, Specs::load)?;
         Places::new(&options.region, &tenants, &topics)?;
-        Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock), rotation: None })
+        let connectors = Arc::new(connectors);
+        Ok(Self { options, tenants, connectors, topics, clock: Arc::new(SystemClock), origin: None })
     }
 
     /// Binds the listener and makes the clients. Neither the brokers nor the registry need to be there: until they are, the
@@ -157,7 +161,7 @@ impl Setup {
     /// # Errors
     /// When the address is taken, or a client does not accept its settings.
     pub async fn build(self, metrics: &Metrics, readiness: Readiness) -> Result<Service, StartError> {
-        let Self { options, tenants, connectors, topics, clock, rotation } = self;
+        let Self { options, tenants, connectors, topics, clock, origin } = self;
         let metrics = GatewayMetrics::new(&metrics.service("gateway"))?;
         let producer = Producer::new(&producer_settings(&options))?;
         let registry = RegistryClient::new(&options.registry.url)
@@ -174,30 +178,34 @@ impl Setup {
         let intake = Intake {
             contracts: Contracts::embedded(),
             open,
-            places: Places::new(&options.region, &tenants, &topics)?,
-            quotas: Quotas::new(&tenants),
             publisher: Arc::new(producer.clone()),
             clock,
-            metrics,
+            metrics: metrics.clone(),
             produce_deadline: options.produce_deadline,
             region: options.region.clone(),
         };
-        let tenants = Tenants::new(tenants);
-        let rotation = rotation.map(|rotation| (rotation, tenants.clone()));
+        let tenants = match &origin {
+            Some((Origin::Control(_), _)) => Tenants::default(),
+            _ => Tenants::new(Served::new(tenants, (&options.region, &topics), std::iter::empty(), None)?),
+        };
+        let keeper = origin.map(|(origin, watch)| Keeper {
+            origin,
+            kafka: options.kafka.clone(),
+            region: options.region.clone(),
+            topics,
+            connectors: Arc::clone(&connectors),
+            metrics,
+            tenants: tenants.clone(),
+            watch,
+            troubles: BTreeMap::new(),
+            failing: false,
+        });
+        let keeper = keeper.map(|keeper| (keeper, readiness.check("tenants")));
         let doors = Arc::new(Doors { intake, tenants, connectors, limits: options.limits.clone() });
         let bind = |source| StartError::Bind { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Service {
-            listener,
-            address,
-            router: router(doors),
-            producer,
-            opener,
-            readiness,
-            options,
-            rotation,
-        })
+        Ok(Service { listener, address, router: router(doors), producer, opener, readiness, options, keeper })
     }
 }
 

@@ -18,14 +18,14 @@ use gateway::{
     http::{Doors, router},
     intake::Intake,
     objects::OpenObjects,
-    placement::Places,
     publish::{Boxed, Pending, PublishError, Publisher, Record},
+    tenants::{Served, Tenants},
 };
 use kafka::Position;
 use serde_json::{Value, json};
 use service_kit::{Limits, Shutdown, serve, spawn};
 use telemetry::Metrics;
-use tenancy::{Quotas, TenantSet};
+use tenancy::TenantSet;
 use tokio::net::TcpListener;
 
 const SCHEMA: u32 = 77;
@@ -69,15 +69,15 @@ struct Edge {
 async fn start(fate: Fate) -> Edge {
     let dir = tempfile::tempdir().unwrap();
     write_tenants(dir.path());
-    let tenants = Arc::new(TenantSet::load(dir.path(), &secrets()).unwrap());
+    let tenants = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let specs = topics::Specs::embedded().unwrap();
+    let served = Served::new(tenants, ("eu", &specs), std::iter::empty(), None).unwrap();
     let (metrics, open) = (Metrics::new("gateway").unwrap(), OpenObjects::default());
     ObjectKind::ALL.into_iter().for_each(|object| open.open(object, SCHEMA));
     let publisher = Arc::new(Fake { fate, kept: Mutex::default() });
     let intake = Intake {
         contracts: Contracts::embedded(),
         open,
-        places: Places::new("eu", &tenants, &topics::Specs::embedded().unwrap()).unwrap(),
-        quotas: Quotas::new(&tenants),
         publisher: publisher.clone(),
         clock: Arc::new(SetClock::at(NOW * 1_000_000)),
         metrics: GatewayMetrics::new(&metrics).unwrap(),
@@ -87,8 +87,8 @@ async fn start(fate: Fate) -> Edge {
     let connectors = mapping::connectors::embedded().unwrap();
     let doors = Doors {
         intake,
-        tenants: gateway::tenants::Tenants::new(tenants),
-        connectors,
+        tenants: Tenants::new(served),
+        connectors: Arc::new(connectors),
         limits: Options::default().limits,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

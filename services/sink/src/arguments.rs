@@ -58,6 +58,8 @@ impl Arguments {
             print!("{}", config::print_config(&options).context("settings cannot be printed")?);
             return Ok(());
         }
+        #[cfg(feature = "failpoints")]
+        let _armed = crate::crash::arm();
         telemetry::init(options.log.format, &options.log.filter)?;
         let shutdown = Shutdown::new();
         // The drain of the group and the last flush, twice over.

@@ -10,12 +10,12 @@ use contract::{Contracts, DataType};
 use event::EventType;
 use mapping::{
     Mapping,
-    payload::{Parts, Rule, Source},
+    payload::{Fields, Parts, Rule, Source},
 };
 use target::Connector;
 use tenancy::Route;
 
-use crate::plan::PlanError;
+use crate::{fields::payload_fields, plan::PlanError};
 
 /// The definitions that were asked for.
 pub(crate) struct Connectors {
@@ -73,7 +73,12 @@ impl Connectors {
         };
         let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
         let base = beside.base(&route.connection.connector, object).cloned();
-        let parts = parts(route, base);
+        let connector = self.get(&route.connection.connector)?;
+        let mut fields = payload_fields(&connector, object);
+        if let Some(fields) = &mut fields {
+            route.mapping.fields.iter().for_each(|path| fields.allow(path));
+        }
+        let parts = parts(route, base, fields);
         Mapping::compile_for(data, &parts).map_err(|problems| PlanError::Mapping {
             tenant: route.tenant.clone(),
             route: route.name.clone(),
@@ -83,7 +88,7 @@ impl Connectors {
 }
 
 /// What a route's mapping is made of.
-fn parts(route: &Route, base: Option<Source>) -> Parts {
+fn parts(route: &Route, base: Option<Source>, fields: Option<Fields>) -> Parts {
     let file = || format!("{}/routes/{}.yaml", route.tenant, route.name);
     let overlay = route.mapping.overlay.as_ref();
     Parts {
@@ -100,6 +105,6 @@ fn parts(route: &Route, base: Option<Source>) -> Parts {
             })
             .collect(),
         extensions: route.mapping.extensions.clone(),
-        fields: None,
+        fields,
     }
 }

@@ -25,8 +25,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
 use crate::{
-    admission::Job, clock::Clock, doubts::Doubts, message::Message, metrics::SinkMetrics, outbox::Outbox,
-    partition::Partition, plan::Plan, planner::Ask, settlement::Settlement, shares::Shares, standby::Standby,
+    admission::Job, clock::Clock, crash, doubts::Doubts, message::Message, metrics::SinkMetrics,
+    outbox::Outbox, partition::Partition, plan::Plan, planner::Ask, settlement::Settlement, shares::Shares,
+    standby::Standby,
 };
 pub(crate) use control::passed_over;
 use group::{Claims, Revocation};
@@ -226,8 +227,14 @@ impl Engine {
             Message::Group(event) => self.group(event),
             Message::Ledger(written) => self.written(written),
             Message::Journal(journaled) => self.journaled(journaled),
-            Message::Answered(ticket, answer) => self.inform(delivery::Input::Answered(ticket, answer)),
-            Message::AnsweredTogether(answers) => self.inform(delivery::Input::AnsweredTogether(answers)),
+            Message::Answered(ticket, answer) => {
+                crash::point("response_read");
+                self.inform(delivery::Input::Answered(ticket, answer));
+            }
+            Message::AnsweredTogether(answers) => {
+                crash::point("response_read");
+                self.inform(delivery::Input::AnsweredTogether(answers));
+            }
             Message::ReadBack(ticket, seen, standing) => {
                 if let Some(active) = self.active.get_mut(&ticket) {
                     active.standing = standing.map(Arc::new);

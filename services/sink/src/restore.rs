@@ -6,6 +6,8 @@ use kafka::{AssignmentId, Met, Range, RangeReader, Settings};
 use ledger::{Ledger, Stored};
 use tracing::info;
 
+use crate::crash;
+
 /// Records applied at a time.
 const BATCH: usize = 2_000;
 /// How long the brokers may keep silent in the middle of a changelog.
@@ -107,6 +109,7 @@ impl Restore<'_> {
                 self.apply()
             }
             Met::Record(record) => {
+                crash::point("mid_restore");
                 self.last = record.offset;
                 if let (Some(key), Some(value)) = (record.key, record.value) {
                     let stored = Stored::from_changelog(key, value).map_err(|error| {

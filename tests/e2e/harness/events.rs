@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 const CUSTOMER: &str = include_str!("../../../schemas/examples/customer.json");
 const PAYMENT: &str = include_str!("../../../schemas/examples/payment.json");
+const INVOICE: &str = include_str!("../../../schemas/examples/invoice.json");
 
 /// Version 1 of a customer creates it, every later one updates it.
 pub fn customer(id: &str, version: u64) -> Value {
@@ -13,6 +14,11 @@ pub fn customer(id: &str, version: u64) -> Value {
 /// The same of a payment.
 pub fn payment(id: &str, version: u64) -> Value {
     event(PAYMENT, ["payment.received", "payment.updated"], id, version)
+}
+
+/// An invoice, posted.
+pub fn invoice(id: &str) -> Value {
+    event(INVOICE, ["invoice.posted"; 2], id, 1)
 }
 
 fn event(example: &str, types: [&str; 2], id: &str, version: u64) -> Value {

@@ -58,6 +58,8 @@ pub struct World {
     pub outcomes: Outcomes,
     pub http: reqwest::Client,
     pub dir: Scratch,
+    /// Whether the services take the tenants from the control topic.
+    pub live: bool,
     _slot: SemaphorePermit<'static>,
 }
 
@@ -97,7 +99,18 @@ impl World {
         succeeds(register).await;
         let topics = Topics::new(&cluster.bootstrap, &region);
         let outcomes = Outcomes::watch(&topics, &cluster.registry).await;
-        Self { region, cluster, tenants: tenants.to_vec(), erp, topics, outcomes, http, dir, _slot: slot }
+        Self {
+            region,
+            cluster,
+            tenants: tenants.to_vec(),
+            erp,
+            topics,
+            outcomes,
+            http,
+            dir,
+            live: false,
+            _slot: slot,
+        }
     }
 
     /// `counterfoil serve …` with everything that the services have in common.
@@ -108,6 +121,9 @@ impl World {
             .arg(self.dir.path().join("tenants"))
             .env("COUNTERFOIL_REGION", &self.region);
         command.envs(self.tenants.iter().flat_map(Tenant::secrets));
+        if self.live {
+            command.env("COUNTERFOIL_TENANTS_FROM", "control");
+        }
         command
     }
 

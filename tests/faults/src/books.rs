@@ -38,6 +38,10 @@ pub struct Pages {
     pub mistaken: Vec<String>,
     /// Requests at the gateway that were cut off with their answer under way.
     pub cut_off: u64,
+    /// When each request that was accepted began, and when its answer came.
+    pub acknowledged: Vec<(i64, i64)>,
+    /// When each request that was not accepted began, and when that was clear.
+    pub turned_away: Vec<(i64, i64)>,
 }
 
 impl Books {

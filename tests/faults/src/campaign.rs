@@ -6,14 +6,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sandbox::Change;
 
 use crate::{
-    class::{Class, TIMEOUT_MS},
+    class::Class,
     feed::Feed,
     moments::Moments,
     plan::{self, Round},
     strike,
     summary::Summary,
     verdict::{self, Verdict},
-    world::{Given, Pace, World},
+    world::{Given, World},
 };
 
 /// From so many rounds on, everything that faults are for must have happened. In fewer, a kill may miss the moment that it is
@@ -70,9 +70,8 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         bootstrap: options.bootstrap,
         registry: options.registry,
         keep: options.keep,
-        pace: Pace::Short,
-        timeout_ms: TIMEOUT_MS,
-        quota: |_| Class::NO_QUOTA,
+        follow: true,
+        ..Given::default()
     };
     let mut world = Box::pin(World::start(given)).await?;
     if options.target_forgets_keys {

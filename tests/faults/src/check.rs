@@ -29,6 +29,7 @@ pub struct Violation {
 pub fn violations(evidence: &Evidence) -> Vec<Violation> {
     let mut check = Check { evidence, found: Vec::new(), effects: evidence.effects_by_event() };
     check.outcomes();
+    check.acknowledgements();
     check.origins();
     check.payloads();
     check.counts();
@@ -36,6 +37,7 @@ pub fn violations(evidence: &Evidence) -> Vec<Violation> {
     check.dead_letters();
     check.poison();
     check.doubts();
+    check.intents();
     check.rest();
     check.found
 }
@@ -76,6 +78,19 @@ impl Check<'_> {
         }
         for mistaken in &evidence.mistaken {
             self.report("CON-2", None, format!("a resend is another event: {mistaken}"));
+        }
+    }
+
+    /// CON-1: nothing is acknowledged that cannot have its replicas.
+    fn acknowledgements(&mut self) {
+        let evidence = self.evidence;
+        for (from, to) in &evidence.moments.unreplicated {
+            let within = |time: &&(i64, i64)| time.0 >= *from && time.1 <= *to;
+            for (began, ended) in evidence.acknowledged.iter().filter(within) {
+                let what =
+                    format!("acknowledged with too few replicas, {began} to {ended} in {from} to {to}");
+                self.report("CON-1", None, what);
+            }
         }
     }
 
@@ -293,5 +308,6 @@ fn said(row: &RequestRow) -> (Option<String>, Option<String>) {
     (text(&body["id"]), text(&body["extensions"]["revision"]))
 }
 
+mod intents;
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,11 @@ use sandbox::{EffectRow, EntityRow, RequestRow, Requests};
 use crate::{
     admin::{self, Series},
     books::{Issued, Poison},
+    changelog::Intents,
     class::Class,
     moments::Moments,
     rest::Rest,
-    topic::{Behind, Origin, originals},
+    topic::{Behind, Origin, originals, positions},
     world::World,
 };
 
@@ -37,6 +38,9 @@ pub struct Evidence {
     pub mistaken: Vec<String>,
     /// Requests at the gateway that were cut off.
     pub cut_off: u64,
+    /// Requests that the gateway accepted, and that it did not: when each began and ended.
+    pub acknowledged: Vec<(i64, i64)>,
+    pub turned_away: Vec<(i64, i64)>,
     pub outcomes: HashMap<String, Vec<Outcome>>,
     pub effects: Vec<(Class, EffectRow)>,
     pub entities: Vec<(Class, EntityRow)>,
@@ -44,6 +48,12 @@ pub struct Evidence {
     pub counts: BTreeMap<Class, Requests>,
     pub letters: Vec<Letter>,
     pub originals: BTreeMap<Origin, Bytes>,
+    /// Where each event stands first.
+    pub positions: HashMap<String, Origin>,
+    /// Every Intent that was in the changelogs, if they were followed.
+    pub intents: Option<Intents>,
+    /// Sinks wrote an Intent before each attempt, whatever the class.
+    pub each_intent: bool,
     pub canaries: HashSet<String>,
     pub behind: Vec<Behind>,
     pub moments: Moments,
@@ -66,13 +76,20 @@ impl Evidence {
             canaries: rest.canaries.into_iter().collect(),
             behind: rest.behind,
             moments,
+            each_intent: world.each_intent,
             ..Self::default()
         };
+        if let Some(changelog) = &world.changelog {
+            evidence.intents = Some(changelog.intents(&world.topics).await?);
+            evidence.positions = positions(&evidence.originals, &world.cluster.registry).await?;
+        }
         world.books.with(|pages| {
             evidence.issued.clone_from(&pages.issued);
             evidence.poison.clone_from(&pages.poison);
             evidence.mistaken.clone_from(&pages.mistaken);
             evidence.cut_off = pages.cut_off;
+            evidence.acknowledged.clone_from(&pages.acknowledged);
+            evidence.turned_away.clone_from(&pages.turned_away);
         });
         for class in Class::ALL {
             let of = |row| (class, row);

@@ -14,7 +14,7 @@ use event::ObjectKind;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::{books::Books, class::Class, source::Change, topic::Topics};
+use crate::{books::Books, class::Class, moments::micros, source::Change, topic::Topics};
 
 /// A batch of each tenant so often.
 const EVERY: Duration = Duration::from_millis(100);
@@ -106,7 +106,9 @@ impl Door {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             self.under_way.fetch_add(1, Ordering::Relaxed);
+            let began = micros();
             let answer = self.post(class, &events).await;
+            self.note(began, matches!(answer, Ok((202, _))));
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             match answer {
                 Ok((202, ids)) if ids.len() == changes.len() => {
@@ -126,6 +128,15 @@ impl Door {
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+
+    fn note(&self, began: i64, accepted: bool) {
+        let time = (began, micros());
+        self.books.with(
+            |pages| {
+                if accepted { pages.acknowledged.push(time) } else { pages.turned_away.push(time) }
+            },
+        );
     }
 
     /// Sends once. What the gateway says: the status, and the ids that it took.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
-    class::{Class, TIMEOUT_MS},
+    class::Class,
     feed::Door,
     source::Change,
     world::{Given, Pace, World},
@@ -65,14 +65,7 @@ struct Figures {
 /// Measures. True if the other tenant's trouble is within the limit.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let quota = |class| if class == DEAD { QUOTA } else { Class::NO_QUOTA };
-    let given = Given {
-        bootstrap: None,
-        registry: None,
-        keep: None,
-        pace: Pace::Default,
-        timeout_ms: TIMEOUT_MS,
-        quota,
-    };
+    let given = Given { pace: Pace::Default, quota, ..Given::default() };
     let mut world = Box::pin(World::start(given)).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;

@@ -5,7 +5,9 @@
 
 mod admin;
 mod books;
+mod brokers;
 mod campaign;
+mod changelog;
 mod check;
 mod class;
 mod cluster;
@@ -15,6 +17,7 @@ mod feed;
 mod isolation;
 mod moments;
 mod plan;
+mod points;
 mod preload;
 mod rest;
 mod sinks;
@@ -49,6 +52,10 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
+    /// Let a sink die at each of twelve points, for each class of target, and see another one bring everything to its end
+    Points(points::Options),
+    /// Kill, stop and restart the brokers themselves, of which there are three, while events stream through
+    Brokers(brokers::Options),
     /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
     Soak(soak::Options),
     /// Kill one of two sinks at its default settings, and measure how long its partitions stand still
@@ -79,6 +86,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Campaign(options) => {
             let clean = Box::pin(campaign::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Points(options) => {
+            let clean = Box::pin(points::run(options)).await?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Brokers(options) => {
+            let clean = Box::pin(brokers::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Soak(options) => {

@@ -40,6 +40,8 @@ pub struct Moments {
     pub windows: Vec<Window>,
     /// When sinks were killed.
     pub kills: Vec<i64>,
+    /// Times at which no record could have enough replicas.
+    pub unreplicated: Vec<(i64, i64)>,
     /// Faults that were seen to do what they are for, by name.
     pub seen: Vec<&'static str>,
     /// Faults that this cluster cannot have.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::class::Class;
+use crate::{brokers::Breakage, class::Class};
 
 /// What becomes of the ledger's folder of a sink that was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub enum Fault {
         class: Class,
         trouble: Trouble,
     },
+    /// Something is done to the brokers themselves, of which there are three.
+    Brokers(Breakage),
 }
 
 impl Fault {
@@ -84,6 +86,7 @@ impl Fault {
             Self::ThirdSink => "third_sink",
             Self::RegistryAway { .. } => "registry_away",
             Self::BrokersAway => "brokers_away",
+            Self::Brokers(breakage) => breakage.name(),
             Self::Target { trouble, .. } => match trouble {
                 Trouble::DropsAnswers => "target_drops_answers",
                 Trouble::AppliesLate => "target_applies_late",
@@ -114,7 +117,7 @@ impl fmt::Display for Fault {
             | Self::DrainSink { sink }
             | Self::RegistryAway { sink } => write!(f, "({sink})"),
             Self::Target { class, .. } => write!(f, "({class})"),
-            Self::KillGateway | Self::ThirdSink | Self::BrokersAway => Ok(()),
+            Self::KillGateway | Self::ThirdSink | Self::BrokersAway | Self::Brokers(_) => Ok(()),
         }
     }
 }

@@ -66,7 +66,7 @@ async fn send(world: &World, name: &str, count: usize) -> anyhow::Result<Vec<Str
 }
 
 /// Waits until the group has committed the end of every partition; those that it has not.
-async fn behind(world: &World) -> anyhow::Result<Vec<Behind>> {
+pub async fn behind(world: &World) -> anyhow::Result<Vec<Behind>> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let behind = world.topics.behind(&world.group).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -21,6 +22,8 @@ use crate::{
 
 /// How often a sink's metrics are read: what it counted after the last time is lost with a kill.
 const SCRAPE: Duration = Duration::from_millis(250);
+/// The signal of `abort`.
+const SIGABRT: i32 = 6;
 /// For a drain to end.
 const DRAIN: Duration = Duration::from_secs(30);
 /// Codes with which a sink stops on purpose when its ledger cannot be believed. A person removes the folder then.
@@ -88,9 +91,14 @@ impl Sink {
     }
 
     pub fn spawn(&mut self) -> anyhow::Result<()> {
+        self.spawn_with(None)
+    }
+
+    /// The same, with something more in its environment.
+    pub fn spawn_with(&mut self, environment: Option<(String, String)>) -> anyhow::Result<()> {
         let from_empty = !self.folder.exists();
         let mut command = (self.start)()?;
-        command.arg("--config").arg(&self.config);
+        command.arg("--config").arg(&self.config).envs(environment);
         let process = Process::spawn(&self.name, command, &self.log)?;
         let admin = Admin::new(self.listen.clone(), self.http.clone());
         let counted = Arc::new(Mutex::new(Series::new()));
@@ -116,6 +124,28 @@ impl Sink {
         }
         self.close(&counted.lock().clone(), from_empty);
         Ok(killed)
+    }
+
+    /// It ends by itself, of SIGABRT, and its last line is `saying`.
+    pub async fn aborts(&mut self, saying: &str, within: Duration) -> anyhow::Result<()> {
+        let running = self.running.take().with_context(|| format!("{} does not run", self.name))?;
+        let Running { process, counted, watch, from_empty, .. } = running;
+        let ended = tokio::task::spawn_blocking(move || {
+            let status = process.wait(within);
+            (process, status)
+        });
+        let (process, status) = ended.await.context("a wait panicked")?;
+        watch.abort();
+        self.close(&counted.lock().clone(), from_empty);
+        let (status, tail) = (status?, process.tail());
+        ensure!(status.signal() == Some(SIGABRT), "{} ended otherwise: {status}\n{tail}", self.name);
+        ensure!(tail.lines().any(|line| line == saying), "{} died elsewhere:\n{tail}", self.name);
+        Ok(())
+    }
+
+    /// The last lines that it printed.
+    pub fn tail(&self) -> String {
+        self.running.as_ref().map(|running| running.process.tail()).unwrap_or_default()
     }
 
     /// SIGTERM, and it ends well.
@@ -204,7 +234,9 @@ impl Sink {
         let status = fs::read_to_string(format!("/proc/{}/status", running.process.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        Ok(kib.context("no VmRSS in the status of a process")? / 1_024.0)
+        // A process that has ended has no memory.
+        Ok(kib.with_context(|| format!("{} ended by itself: {}", self.name, running.process.tail()))?
+            / 1_024.0)
     }
 
     /// Does to the folder of a sink that does not run what the fault says. False if it could not be done.

@@ -6,7 +6,6 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    class::{Class, TIMEOUT_MS},
     evidence::Evidence,
     feed::Feed,
     moments::Moments,
@@ -59,14 +58,7 @@ struct Thirds {
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}, {} minutes", options.minutes);
-    let given = Given {
-        bootstrap: None,
-        registry: None,
-        keep: None,
-        pace: Pace::Default,
-        timeout_ms: TIMEOUT_MS,
-        quota: |_| Class::NO_QUOTA,
-    };
+    let given = Given { pace: Pace::Default, ..Given::default() };
     let mut world = Box::pin(World::start(given)).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;

@@ -7,6 +7,7 @@ use sandbox::{Fate, Requests};
 
 use crate::{
     admin,
+    brokers::Breakage,
     check::collection,
     class::Class,
     evidence::Evidence,
@@ -67,6 +68,17 @@ fn wishes(evidence: &Evidence) -> Vec<Wish<'_>> {
             seen("sink_stopped"),
         ),
         wish("brokers_away", &|f| f == Fault::BrokersAway, seen("brokers_away")),
+        wish("leadership moved: killed", &|f| is_brokers(f, Breakage::LeaderKilled), seen("leader_killed")),
+        wish("leadership moved: stopped", &|f| is_brokers(f, Breakage::Stopped), seen("broker_stopped")),
+        wish("leadership moved: rolled", &|f| is_brokers(f, Breakage::Rolled), seen("brokers_rolled")),
+        wish("coordinator moved", &kills_coordinator, seen("coordinator_killed")),
+        wish("commits failed", &kills_coordinator, seen("commits_failed")),
+        wish("commits went on", &kills_coordinator, seen("commits_went_on")),
+        wish(
+            "turned away or late with too few replicas",
+            &|f| is_brokers(f, Breakage::TwoKilled),
+            held_up(evidence),
+        ),
         wish("third sink posted", &|f| f == Fault::ThirdSink, seen("third_sink")),
         wish("drained", &|f| matches!(f, Fault::DrainSink { .. }), seen("sink_drained")),
         wish("gateway killed with a request under way", &|f| f == Fault::KillGateway, evidence.cut_off > 0),
@@ -100,6 +112,23 @@ fn flips(fault: Fault) -> bool {
 
 fn is_registry(fault: Fault) -> bool {
     matches!(fault, Fault::RegistryAway { .. })
+}
+
+fn is_brokers(fault: Fault, wanted: Breakage) -> bool {
+    fault == Fault::Brokers(wanted)
+}
+
+fn kills_coordinator(fault: Fault) -> bool {
+    is_brokers(fault, Breakage::CoordinatorKilled)
+}
+
+/// Each time that no record could have enough replicas, the gateway turned a request away, or kept it until the end.
+fn held_up(evidence: &Evidence) -> bool {
+    evidence.moments.unreplicated.iter().all(|(from, to)| {
+        let turned_away = evidence.turned_away.iter().any(|(_, ended)| ended >= from && ended <= to);
+        let late = evidence.acknowledged.iter().any(|(began, ended)| began <= to && ended > to);
+        turned_away || late
+    })
 }
 
 fn has(fault: Fault, wanted: Trouble) -> bool {

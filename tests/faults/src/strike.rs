@@ -7,6 +7,7 @@ use sandbox::Change;
 use testkit::toxiproxy::{Direction, Toxic};
 
 use crate::{
+    brokers,
     class::{Class, LATE_MS},
     cluster::{BROKERS, REGISTRY},
     moments::{Moments, Window, micros},
@@ -55,6 +56,7 @@ fn hold_ms(world: &World, round: &Round) -> u64 {
     let least = |fault: &Fault| match fault {
         Fault::StopSink { .. } | Fault::BrokersAway => world.cluster.session_ms + 2_500,
         Fault::ThirdSink => THIRD_MS,
+        Fault::Brokers(breakage) => breakage.least_ms(),
         // The killed sink is missed first; only then does the new one get records, whose schemas it does not know.
         Fault::RegistryAway { .. } => world.cluster.session_ms + 1_500,
         _ => 0,
@@ -87,6 +89,7 @@ async fn begin(
     moments: &mut Moments,
 ) -> anyhow::Result<()> {
     match fault {
+        Fault::Brokers(breakage) => brokers::begin(world, breakage, dice, moments).await,
         Fault::KillSink { sink, folder } => kill(world, sink, folder, dice, moments).await,
         Fault::KillGateway => {
             busy(world).await;
@@ -191,6 +194,10 @@ async fn trouble_begins(
 
 /// Whether the fault did what it is for; what only the books can tell is told later.
 async fn look(world: &World, fault: Fault, before: &[f64], moments: &mut Moments) {
+    if let Fault::Brokers(breakage) = fault {
+        brokers::look(breakage, moments);
+        return;
+    }
     let taken_over = async |by: usize| world.sinks[by].now(TAKEOVERS, "").await > before[by];
     let happened = match fault {
         Fault::StopSink { sink } => taken_over(1 - sink).await,
@@ -206,6 +213,7 @@ async fn look(world: &World, fault: Fault, before: &[f64], moments: &mut Moments
 /// Undoes what a fault did. Whatever was healed already stays as it is.
 pub async fn heal(world: &mut World, fault: Fault) -> anyhow::Result<()> {
     match fault {
+        Fault::Brokers(_) => brokers::heal(world).await,
         Fault::StopSink { sink } => world.sinks[sink].thaw(),
         Fault::ThirdSink => world.sinks[2].drain().await,
         Fault::RegistryAway { .. } => world.cluster.proxies.heal(REGISTRY).await,

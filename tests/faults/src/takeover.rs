@@ -74,14 +74,7 @@ struct UnderWay {
 
 /// Measures. True if every takeover was in time and nothing was violated.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
-    let given = Given {
-        bootstrap: None,
-        registry: None,
-        keep: None,
-        pace: Pace::Default,
-        timeout_ms: options.timeout_ms,
-        quota: |_| Class::NO_QUOTA,
-    };
+    let given = Given { pace: Pace::Default, timeout_ms: options.timeout_ms, ..Given::default() };
     let mut world = Box::pin(World::start(given)).await?;
     preload::append(&world.topics, options.keys).await?;
     for sink in &mut world.sinks[..2] {

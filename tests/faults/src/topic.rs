@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use contract::{Decoder, Outcome, RegistryClient, decode_outcome, split_wire};
+use contract::{Decoder, Outcome, RegistryClient, decode_event, decode_outcome, split_wire};
 use event::{ObjectKind, RecordKey, TenantId};
 use kafka::{Producer, ReadRecord, Reader, Settings};
 use parking_lot::Mutex;
@@ -38,13 +38,24 @@ pub type Behind = (String, i32, i64, i64);
 
 impl Topics {
     pub fn new(bootstrap: &str, region: &str) -> anyhow::Result<Self> {
-        let settings = Settings::new(bootstrap);
+        let mut settings = Settings::new(bootstrap);
+        // an unreadable record that was perhaps written could not be told from a mistake of the product's
+        settings.producer.insert("message.timeout.ms".to_owned(), "110000".to_owned());
         let producer = Producer::new(&settings)?;
         Ok(Self { settings, region: region.to_owned(), producer })
     }
 
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub const fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// The settings of a client that reaches the cluster at other addresses.
+    pub fn settings_at(&self, bootstrap: String) -> Settings {
+        Settings { bootstrap, ..self.settings.clone() }
     }
 
     pub fn of(&self, object: ObjectKind) -> String {
@@ -188,6 +199,22 @@ fn note(by_event: &mut HashMap<String, Vec<Outcome>>, outcome: Outcome) {
 
 /// A position on a topic.
 pub type Origin = (String, i32, i64);
+
+/// Where the event of each id stands first.
+pub async fn positions(
+    originals: &BTreeMap<Origin, bytes::Bytes>,
+    registry: &str,
+) -> anyhow::Result<HashMap<String, Origin>> {
+    let decoder = Decoder::new(RegistryClient::new(registry)?);
+    let mut positions = HashMap::new();
+    for (at, value) in originals {
+        let Ok((id, datum)) = split_wire(value) else { continue }; // nobody can read it
+        let schema = decoder.fetch(id).await?;
+        let event = decode_event(&schema, datum)?;
+        positions.entry(event.envelope.event_id.to_string()).or_insert_with(|| at.clone());
+    }
+    Ok(positions)
+}
 
 /// The values of all records of the input topics, by where they stand.
 pub async fn originals(topics: &Topics) -> anyhow::Result<BTreeMap<Origin, bytes::Bytes>> {

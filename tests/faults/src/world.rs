@@ -13,8 +13,9 @@ use testkit::{Process, Scratch, free_port};
 use crate::{
     admin::Admin,
     books::Books,
-    class::Class,
-    cluster::Cluster,
+    changelog::Changelog,
+    class::{Class, TIMEOUT_MS},
+    cluster::{Cluster, Size},
     erp::Erp,
     feed::Door,
     sinks::{Sink, Start},
@@ -31,6 +32,9 @@ pub struct World {
     pub erp: Erp,
     pub topics: Topics,
     pub outcomes: Outcomes,
+    pub changelog: Option<Changelog>,
+    /// Sinks write an Intent before each attempt, whatever the class.
+    pub each_intent: bool,
     pub books: Arc<Books>,
     pub door: Door,
     pub gateway: Gateway,
@@ -41,6 +45,8 @@ pub struct World {
 
 /// What is given in place of what would be started.
 pub struct Given {
+    /// How many brokers, if they are not given.
+    pub size: Size,
     pub bootstrap: Option<String>,
     pub registry: Option<String>,
     /// Where logs and ledgers are kept; a temporary folder if nowhere.
@@ -50,6 +56,32 @@ pub struct Given {
     pub timeout_ms: u64,
     /// How many events a second a tenant may send.
     pub quota: fn(Class) -> u32,
+    /// Every Intent in the changelogs is kept, to be held against the requests.
+    pub follow: bool,
+    /// Sinks write an Intent before each attempt, whatever the class.
+    pub each_intent: bool,
+    /// The session time-out of the sinks, where it is not that of the cluster.
+    pub session_ms: Option<u64>,
+    /// Who stands between the proxies and the ERP, if anybody.
+    pub in_between: Option<String>,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            size: Size::One,
+            bootstrap: None,
+            registry: None,
+            keep: None,
+            pace: Pace::Short,
+            timeout_ms: TIMEOUT_MS,
+            quota: |_| Class::NO_QUOTA,
+            follow: false,
+            each_intent: false,
+            session_ms: None,
+            in_between: None,
+        }
+    }
 }
 
 /// How soon sinks are missed.
@@ -63,15 +95,17 @@ pub enum Pace {
 
 impl World {
     pub async fn start(given: Given) -> anyhow::Result<Self> {
-        let cluster = Cluster::start(given.bootstrap, given.registry).await?;
+        let mut cluster = Cluster::start(given.size, given.bootstrap, given.registry).await?;
+        cluster.session_ms = given.session_ms.unwrap_or(cluster.session_ms);
         let region = format!("f{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let (dir, scratch) = folder(given.keep)?;
         let http = reqwest::Client::new();
         let erp = Erp::start(&dir, http.clone()).await?;
         let tenants = dir.join("tenants");
+        let upstream = given.in_between.as_ref().unwrap_or(&erp.address);
         for class in Class::ALL {
             let port = free_port()?;
-            cluster.proxies.proxy(class.name(), port, &erp.address).await?;
+            cluster.proxies.proxy(class.name(), port, upstream).await?;
             let target = format!("http://127.0.0.1:{port}");
             class.write(&tenants, &region, &target, (given.quota)(class), given.timeout_ms)?;
             erp.change(class, class.healthy()).await?;
@@ -79,6 +113,7 @@ impl World {
         prepare(&cluster, &region, &tenants).await?;
         let topics = Topics::new(&cluster.bootstrap, &region)?;
         let outcomes = Outcomes::watch(&topics, &cluster.registry).await?;
+        let changelog = if given.follow { Some(Changelog::follow(&topics).await?) } else { None };
         let books = Arc::new(Books::default());
         let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets: secrets() };
         let gateway = Gateway::start(&place, &http).await?;
@@ -90,8 +125,21 @@ impl World {
             under_way: Arc::default(),
         };
         let group = format!("{region}-sink");
-        let sinks = sinks(&place, &group, given.pace, &http)?;
-        Ok(Self { cluster, erp, topics, outcomes, books, door, gateway, sinks, group, _scratch: scratch })
+        let sinks = sinks(&place, &group, (given.pace, given.each_intent), &http)?;
+        Ok(Self {
+            cluster,
+            erp,
+            topics,
+            outcomes,
+            changelog,
+            each_intent: given.each_intent,
+            books,
+            door,
+            gateway,
+            sinks,
+            group,
+            _scratch: scratch,
+        })
     }
 
     /// Fails if a part ended that nobody touched; sinks that ended are started again.
@@ -137,7 +185,10 @@ pub fn folder(keep: Option<PathBuf>) -> anyhow::Result<(PathBuf, Option<Scratch>
 
 /// Topics and schemas of the region.
 pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow::Result<()> {
-    let mut apply = counterfoil(&["topics", "apply", "--yes", "--replication", "1"])?;
+    let mut apply = counterfoil(&["topics", "apply", "--yes"])?;
+    if cluster.trio.is_none() {
+        apply.args(["--replication", "1"]); // more than one broker cannot be relied on
+    }
     apply.args(["--bootstrap", &cluster.bootstrap, "--region", region, "--tenants"]).arg(tenants);
     succeeds(apply).await?;
     let mut register = counterfoil(&["schemas", "register", "--registry", &cluster.registry])?;
@@ -149,7 +200,7 @@ pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow:
 pub fn sinks(
     place: &Place<'_>,
     group: &str,
-    pace: Pace,
+    (pace, each_intent): (Pace, bool),
     http: &reqwest::Client,
 ) -> anyhow::Result<Vec<Sink>> {
     let Place { cluster, region, dir, secrets } = place;
@@ -163,8 +214,9 @@ pub fn sinks(
             ),
         ),
     };
+    let intents = if each_intent { "intents = \"each\"\n" } else { "" };
     let common = format!(
-        "region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
+        "{intents}region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
         dir.join("tenants").display(),
         cluster.registry_proxied
     );

@@ -186,7 +186,7 @@ impl Core {
             partition.unleased.push(ticket);
             return;
         }
-        let age_ms = (now.wall - posting.new.accepted_at).max(0) as u64;
+        let age_ms = posting.event_age_ms(now);
         posting.shared = !self.ledger_fails
             && !posting.retried
             && !posting.new.alone
@@ -230,7 +230,7 @@ impl Core {
         let Some(posting) = self.posting(ticket).filter(|p| p.stage == Stage::Intending) else { return };
         posting.attempt -= 1;
         posting.step = if posting.unknown { Step::Resolve } else { Step::Send };
-        if posting.attempt == 0 {
+        if posting.attempt == 0 && !posting.unknown {
             posting.first_attempt_at = None;
         }
         let id = posting.new.connection;

@@ -64,10 +64,15 @@ impl Core {
             partition.unleased.push(ticket);
             return false;
         }
-        if posting.step == Step::Send && posting.key_expired(now) && !trusts {
-            // It waited so long for its slot that the target may have forgotten the key of the attempt before.
+        let expired = posting.key_expired(now) && !trusts;
+        let age_ms = posting.event_age_ms(now);
+        let outgrown =
+            posting.shared && !self.options.intents.is_shared(posting.new.class, timeout_ms, age_ms);
+        if posting.step == Step::Send && (expired || outgrown) {
+            // It waited so long for its slot that the target may have forgotten the key of the attempt before, or that no range
+            // may cover it any more.
             posting.stage = Stage::Waiting;
-            posting.step = Step::Resolve;
+            posting.step = if expired { Step::Resolve } else { Step::Send };
             connection.staged -= 1;
             self.timers.set(now.mono, Wake::Posting(ticket));
             return false;

@@ -10,6 +10,7 @@ mod path;
 mod pausing;
 mod records;
 mod resolution;
+mod retries;
 mod rig;
 mod shared;
 mod spilling;

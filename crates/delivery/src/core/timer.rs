@@ -1,11 +1,15 @@
 //! The moments that something waits for.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    hash::{Hash, Hasher},
+};
 
 use crate::{connection::ConnectionId, posting::Ticket, window::PartitionId};
 
 /// Who is woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wake {
     Posting(Ticket),
     Connection(ConnectionId),
@@ -16,7 +20,7 @@ pub(super) enum Wake {
 }
 
 /// A heap of moments. An entry whose posting is gone is harmless: the ticket is stale.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(u64, u64)>>,
     wakes: ahash::AHashMap<u64, Wake>,
@@ -41,5 +45,16 @@ impl Timers {
 
     pub(super) fn next(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+impl Hash for Timers {
+    /// Of the sequence only the order counts.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { heap, wakes, sequence: _ } = self;
+        let mut order: Vec<(u64, u64)> = heap.iter().map(|Reverse(entry)| *entry).collect();
+        order.sort_unstable();
+        order.iter().map(|(at, sequence)| (at, wakes.get(sequence))).for_each(|entry| entry.hash(state));
+        order.len().hash(state);
     }
 }

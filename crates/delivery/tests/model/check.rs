@@ -5,8 +5,8 @@ use delivery::{Class, Gauges, Status};
 use crate::{plan::ROUTES, world::World};
 
 pub fn at_rest(world: &World) {
-    assert_eq!(world.core.gauges(), Gauges::default(), "the core is not empty");
-    for (id, partition) in world.partitions.iter().enumerate() {
+    assert_eq!(world.me.core.gauges(), Gauges::default(), "the core is not empty");
+    for (id, partition) in world.me.partitions.iter().enumerate() {
         let end = partition.log.len() as i64;
         assert_eq!(partition.stored, end, "OFF-2: partition {id}");
         for (offset, record) in partition.log.iter().enumerate().filter(|(_, r)| r.unreadable) {

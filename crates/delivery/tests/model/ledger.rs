@@ -1,19 +1,19 @@
 //! The durable store: what survives a crash, and the writes on their way to it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use delivery::{Intent, Outcome, Prior, Status, Ticket};
+use delivery::{Class, Intent, OnUnknown, Outcome, Prior, Status, Ticket};
 
-use crate::target::Request;
+use crate::{plan::ROUTES, target::Request};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Entry {
     Intent(Intent),
     Outcome(Outcome),
 }
 
 /// A write that is not durable yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Write {
     pub ticket: Ticket,
     pub partition: usize,
@@ -21,7 +21,7 @@ pub struct Write {
     pub entry: Entry,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub struct Ledger {
     entries: BTreeMap<(usize, usize), Entry>,
     versions: BTreeMap<(usize, usize), i64>,
@@ -30,10 +30,6 @@ pub struct Ledger {
     unreadable: BTreeSet<(usize, i64)>,
     /// By partition: the first offset that no shared Intent covers.
     pub ranges: BTreeMap<usize, i64>,
-    /// Shared Intents on their way.
-    pub asked: Vec<(usize, i64)>,
-    /// One writer, so writes become durable in the order they were asked for.
-    pub queue: VecDeque<Write>,
 }
 
 impl Ledger {
@@ -57,13 +53,6 @@ impl Ledger {
         (prior, self.versions.get(&(request.route, request.entity)).copied())
     }
 
-    /// Makes the oldest write durable.
-    pub fn write_next(&mut self) -> Option<Write> {
-        let write = self.queue.pop_front()?;
-        self.apply(&write);
-        Some(write)
-    }
-
     pub fn apply(&mut self, write: &Write) {
         let Request { event, route, entity, version } = write.request;
         let over = self.outcome(event, route);
@@ -81,6 +70,28 @@ impl Ledger {
             }
         }
         self.entries.insert((event, route), write.entry.clone());
+    }
+
+    /// A former owner's write behind the claim of the next one: an outcome counts for nobody, of two Intents the later
+    /// deadline does.
+    pub fn apply_fenced(&mut self, write: &Write) {
+        let Entry::Intent(late) = &write.entry else { return };
+        let known = self.entry(write.request);
+        let counts = match known {
+            None => true,
+            Some(Entry::Intent(intent)) => intent.deadline < late.deadline,
+            Some(Entry::Outcome(_)) => false,
+        };
+        if counts {
+            self.entries.insert((write.request.event, write.request.route), write.entry.clone());
+        }
+    }
+
+    /// A machine is lost: of what only its disk knew, nothing is left. The changelog has every outcome, every range, and
+    /// the Intents of routes that park.
+    pub fn lose_disk(&mut self) {
+        let parks = |route: usize| ROUTES[route] == Class::Neither(OnUnknown::Park);
+        self.entries.retain(|(_, route), entry| matches!(entry, Entry::Outcome(_)) || parks(*route));
     }
 
     pub fn range(&self, partition: usize) -> i64 {

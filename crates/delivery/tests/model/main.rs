@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod check;
+mod exhaustive;
 mod ledger;
 #[cfg(feature = "mutants")]
 mod mutants;

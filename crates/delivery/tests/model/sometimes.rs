@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Counts of noteworthy events over a whole run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
 const REQUIRED: [&str; 31] = [
@@ -58,7 +58,11 @@ impl Sometimes {
     }
 
     pub fn assert_all_happened(&self) {
-        let never: Vec<_> = REQUIRED.iter().filter(|what| !self.0.contains_key(*what)).collect();
+        self.assert_happened(&REQUIRED);
+    }
+
+    pub fn assert_happened(&self, required: &[&str]) {
+        let never: Vec<_> = required.iter().filter(|what| !self.0.contains_key(*what)).collect();
         assert!(never.is_empty(), "the run never saw: {never:?}");
     }
 }

@@ -10,7 +10,7 @@ use delivery::{Answer, Class, ErrorClass, OnUnknown, ReadBack, Reason, Scope};
 use crate::{plan::ROUTES, sometimes::Sometimes};
 
 /// A posting as the target sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     pub event: usize,
     pub route: usize,
@@ -19,7 +19,7 @@ pub struct Request {
 }
 
 /// What a request runs into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mood {
     Fine,
     /// Applied, and answered with a server error.
@@ -46,7 +46,7 @@ impl Mood {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub struct Targets {
     /// By route and entity, in the order of their happening: (version, event).
     effects: BTreeMap<(usize, usize), Vec<(i64, usize)>>,

@@ -1,10 +1,19 @@
 //! The world around one core: logs, ledger, targets, clocks, and everything on its way between them.
 
 mod carry_out;
+mod digest;
 mod faults;
+mod looking;
+mod processes;
 mod progress;
 
-use std::collections::HashMap;
+pub use faults::Fate;
+pub use looking::Point;
+pub use processes::Process;
+use processes::nothing;
+pub use progress::Move;
+
+use std::{collections::BTreeMap, rc::Rc};
 
 use delivery::{
     Backlog, Bulk, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit,
@@ -14,7 +23,7 @@ use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
 
 use crate::{
-    ledger::{Ledger, Write},
+    ledger::Ledger,
     plan::{
         COMPANY, IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
         TIMEOUT_MS, WINDOW,
@@ -26,7 +35,7 @@ use crate::{
 const EPOCH_START_WALL: i64 = 1_700_000_000_000;
 
 /// A record as it stands in the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Logged {
     pub unreadable: bool,
     /// One for each route.
@@ -34,9 +43,9 @@ pub struct Logged {
 }
 
 /// A partition and this process's hold of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Partition {
-    pub log: Vec<Logged>,
+    pub log: Rc<Vec<Logged>>,
     pub assigned: bool,
     pub draining: bool,
     pub paused: bool,
@@ -48,22 +57,24 @@ pub struct Partition {
     pub lease_until: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Known {
     request: Request,
     partition: usize,
     offset: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Reply {
     Answer(delivery::Answer),
     ReadBack(ReadBack),
 }
 
 /// A request under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Flight {
+    /// The process that sent it.
+    epoch: u64,
     /// None: nobody waits for its answer any more, but the target may still apply it.
     ticket: Option<Ticket>,
     request: Request,
@@ -83,7 +94,7 @@ struct Flight {
 }
 
 /// A stretch of the log to be read again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Reread {
     partition: usize,
     backlog: Backlog,
@@ -92,44 +103,34 @@ struct Reread {
     fit: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Letter {
     Posting(Ticket, Request),
     Record { partition: usize, offset: i64 },
 }
 
+#[derive(Clone)]
 pub struct World {
-    pub partitions: Vec<Partition>,
+    /// The process that things happen to.
+    pub me: Process,
+    /// One that the group took its partitions from, and that lives on.
+    pub zombie: Option<Box<Process>>,
     pub ledger: Ledger,
     pub targets: Targets,
     pub seen: Sometimes,
-    pub core: Core,
     concurrency: usize,
     limited: bool,
     bulk: bool,
     batches: u64,
-    /// When requests of this process left, by connection.
-    left: Vec<(usize, u64)>,
     trouble: u8,
     #[cfg(feature = "mutants")]
     pub mutant: Option<delivery::Mutant>,
     intents: Intents,
     /// When each event was accepted, by the true wall clock.
-    accepted: HashMap<usize, i64>,
-    epoch: u64,
+    accepted: BTreeMap<usize, i64>,
     /// True time, milliseconds; the core sees it through clocks of its own.
     now: u64,
-    born: u64,
-    clock_error: i64,
-    tickets: HashMap<Ticket, Known>,
-    consults: Vec<Ticket>,
-    unreported: Vec<Write>,
-    rereads: Vec<Reread>,
-    letters: Vec<Letter>,
-    lettered: Vec<Letter>,
     flights: Vec<Flight>,
-    /// Until when each connection asked for silence.
-    silent_until: [u64; ROUTES.len()],
     /// What an operator paused; a new process is told so before it is given partitions.
     paused: [bool; ROUTES.len()],
 }
@@ -137,40 +138,22 @@ pub struct World {
 impl World {
     pub fn new(plan: &Plan) -> Self {
         let mut world = Self {
-            partitions: logs(plan),
+            me: Process::new(nothing(), logs(plan), 0),
+            zombie: None,
             ledger: Ledger::default(),
             targets: Targets::default(),
             seen: Sometimes::default(),
-            core: Core::new(CoreOptions {
-                epoch: 0,
-                window: 1,
-                clock_skew_ms: 0,
-                intents: Intents::Each,
-                in_flight: usize::MAX,
-                horizon_ms: u64::MAX,
-            }),
             concurrency: plan.concurrency,
             limited: plan.limited,
             bulk: plan.bulk,
             batches: 0,
-            left: Vec::new(),
             trouble: plan.trouble,
             #[cfg(feature = "mutants")]
             mutant: plan.mutant,
             intents: if plan.shared { Intents::Shared { upsert_ms: SHARED_MS } } else { Intents::Each },
-            accepted: HashMap::new(),
-            epoch: 0,
+            accepted: BTreeMap::new(),
             now: 1_000,
-            born: 0,
-            clock_error: 0,
-            tickets: HashMap::new(),
-            consults: Vec::new(),
-            unreported: Vec::new(),
-            rereads: Vec::new(),
-            letters: Vec::new(),
-            lettered: Vec::new(),
             flights: Vec::new(),
-            silent_until: [0; ROUTES.len()],
             paused: [false; ROUTES.len()],
         };
         world.boot(0);
@@ -178,12 +161,12 @@ impl World {
     }
 
     /// A process starts, with a clock of its own.
-    fn boot(&mut self, dice: u8) {
-        self.epoch += 1;
-        self.born = self.now;
-        self.clock_error = i64::from(dice) % (SKEW_MS as i64 + 1) - SKEW_MS as i64 / 2;
-        self.core = Core::new(CoreOptions {
-            epoch: self.epoch,
+    pub fn boot(&mut self, dice: u8) {
+        self.me.epoch += 1;
+        self.me.born = self.now;
+        self.me.clock_error = i64::from(dice) % (SKEW_MS as i64 + 1) - SKEW_MS as i64 / 2;
+        self.me.core = Core::new(CoreOptions {
+            epoch: self.me.epoch,
             window: WINDOW,
             clock_skew_ms: SKEW_MS,
             intents: self.intents,
@@ -191,42 +174,41 @@ impl World {
             horizon_ms: u64::MAX,
         });
         #[cfg(feature = "mutants")]
-        self.mutant.into_iter().for_each(|mutant| self.core.break_on_purpose(mutant));
+        self.mutant.into_iter().for_each(|mutant| self.me.core.break_on_purpose(mutant));
         for id in 0..ROUTES.len() as u32 {
             let limits = ConnectionLimits { concurrency: self.concurrency, timeout_ms: TIMEOUT_MS };
-            self.core.connect(ConnectionId(id), limits);
+            self.me.core.connect(ConnectionId(id), limits);
             if self.limited {
-                self.core.limit(ConnectionId(id), &[Limit::Rate { max: RATE, per_ms: RATE_MS }]);
-                self.core.belongs(ConnectionId(id), TenantSlot(id % 2), 1 + 2 * (id % 2));
+                self.me.core.limit(ConnectionId(id), &[Limit::Rate { max: RATE, per_ms: RATE_MS }]);
+                self.me.core.belongs(ConnectionId(id), TenantSlot(id % 2), 1 + 2 * (id % 2));
             }
         }
-        self.left.clear();
         for route in (0..ROUTES.len()).filter(|route| self.paused[*route]) {
-            self.core.pause_route(RouteId(route as u64), ConnectionId(route as u32));
+            self.me.core.pause_route(RouteId(route as u64), ConnectionId(route as u32));
         }
         (0..PARTITIONS).for_each(|partition| self.assign(partition));
     }
 
     /// An operator pauses a route, or resumes it.
-    fn turn(&mut self, route: usize, pause: bool) {
+    pub fn turn(&mut self, route: usize, pause: bool) {
         self.paused[route] = pause;
         let id = RouteId(route as u64);
         if pause {
             self.seen.hit("route paused");
-            self.core.pause_route(id, ConnectionId(route as u32));
+            self.me.core.pause_route(id, ConnectionId(route as u32));
         } else {
-            self.core.resume_route(id, self.clock());
+            self.me.core.resume_route(id, self.clock());
         }
         self.carry_out();
     }
 
-    fn clock(&self) -> Now {
-        Now { mono: self.now - self.born, wall: EPOCH_START_WALL + self.now as i64 + self.clock_error }
+    pub fn clock(&self) -> Now {
+        Now { mono: self.now - self.me.born, wall: EPOCH_START_WALL + self.now as i64 + self.me.clock_error }
     }
 
     /// A moment of this process's wall clock in true time.
     fn true_time(&self, wall: i64) -> u64 {
-        (wall - EPOCH_START_WALL - self.clock_error).max(0) as u64
+        (wall - EPOCH_START_WALL - self.me.clock_error).max(0) as u64
     }
 
     pub fn step(&mut self, step: Step) {
@@ -237,11 +219,11 @@ impl World {
             Op::Fetch => self.fetch(pick % PARTITIONS),
             Op::LoseAnswer => self.lose_answer(pick, step.dice),
             Op::ApplyLate => self.apply_late(pick, step.dice),
-            Op::FailIntent => self.fail_intent(step.dice),
+            Op::FailIntent => self.fail_intent(step.dice & 1 != 0),
             Op::Pass => self.pass(u64::from(step.dice) * 4, step.dice),
             Op::PassToWake => self.pass_to_wake(step.dice),
             Op::RenewLease => self.renew_leases(),
-            Op::CommitOffsets => self.partitions.iter_mut().for_each(|p| p.committed = p.stored),
+            Op::CommitOffsets => self.me.partitions.iter_mut().for_each(|p| p.committed = p.stored),
             Op::Rebalance => self.rebalance(pick % PARTITIONS, step.dice),
             Op::Crash => self.crash(step.dice),
             Op::Turn => self.turn(pick % ROUTES.len(), !self.paused[pick % ROUTES.len()]),
@@ -249,12 +231,12 @@ impl World {
     }
 
     fn tell(&mut self, input: Input) {
-        self.core.handle(input, self.clock());
+        self.me.core.handle(input, self.clock());
         self.carry_out();
     }
 
-    fn fetch(&mut self, partition: usize) {
-        let state = &mut self.partitions[partition];
+    pub fn fetch(&mut self, partition: usize) {
+        let state = &mut self.me.partitions[partition];
         let offset = state.position;
         let Some(record) = state.log.get(offset as usize) else { return };
         if !state.assigned || state.paused {
@@ -264,17 +246,17 @@ impl World {
         state.position += 1;
         let id = PartitionId(partition as u32);
         if record.unreadable {
-            assert!(self.core.hold(id, offset));
-            self.letters.push(Letter::Record { partition, offset });
+            assert!(self.me.core.hold(id, offset));
+            self.me.letters.push(Letter::Record { partition, offset });
         } else {
             let wall = EPOCH_START_WALL + self.now as i64;
             let mut accepted = |r: &Request| *self.accepted.entry(r.event).or_insert(wall);
             let postings: Vec<NewPosting> =
                 record.requests.iter().map(|r| posting(*r, accepted(r), (self.limited, self.bulk))).collect();
             let mut tickets = Vec::new();
-            assert!(self.core.admit(id, offset, &postings, &mut tickets));
+            assert!(self.me.core.admit(id, offset, &postings, &mut tickets));
             self.note_tickets(tickets, record.requests, partition, offset);
-            assert!(!self.core.admit(id, offset, &postings, &mut Vec::new()), "admitted twice");
+            assert!(!self.me.core.admit(id, offset, &postings, &mut Vec::new()), "admitted twice");
         }
         self.carry_out();
     }
@@ -288,22 +270,22 @@ impl World {
     ) {
         for (ticket, request) in tickets.into_iter().zip(requests) {
             match ticket {
-                Some(ticket) => drop(self.tickets.insert(ticket, Known { request, partition, offset })),
+                Some(ticket) => drop(self.me.tickets.insert(ticket, Known { request, partition, offset })),
                 None => self.seen.hit("left in the log"),
             }
         }
         // The window, what one record more may bring, and what is read again for each connection that spilled and each route that was paused.
-        let live = self.tickets.values().filter(|k| k.partition == partition).count();
+        let live = self.me.tickets.values().filter(|k| k.partition == partition).count();
         assert!(live <= WINDOW * (2 * ROUTES.len() + 1) + ROUTES.len(), "BND-1: {live} postings in memory");
     }
 
     /// What was left in the log is read again, some of it at a time.
-    fn read_again(&mut self, at: usize, dice: u8) {
-        let Reread { partition, backlog, from, to, fit } = self.rereads.swap_remove(at);
-        let most = (1 + usize::from(dice) % 4).min(fit);
+    fn read_again(&mut self, at: usize, most: usize) {
+        let Reread { partition, backlog, from, to, fit } = self.me.rereads.swap_remove(at);
+        let most = most.min(fit);
         let (mut next, mut read) = (from, 0);
         while next < to && read < most {
-            let record = self.partitions[partition].log[next as usize].clone();
+            let record = self.me.partitions[partition].log[next as usize].clone();
             let requests: Vec<Request> =
                 record.requests.into_iter().filter(|r| is_of(backlog, r.route)).collect();
             let postings: Vec<NewPosting> = requests
@@ -311,21 +293,21 @@ impl World {
                 .map(|r| posting(*r, self.accepted[&r.event], (self.limited, self.bulk)))
                 .collect();
             let mut tickets = Vec::new();
-            self.core.readmit(PartitionId(partition as u32), backlog, next, &postings, &mut tickets);
+            self.me.core.readmit(PartitionId(partition as u32), backlog, next, &postings, &mut tickets);
             read += usize::from(!requests.is_empty());
             self.note_tickets(tickets, requests, partition, next);
             next += 1;
         }
         self.seen.hit("read again");
-        self.core.reread(PartitionId(partition as u32), backlog, next);
+        self.me.core.reread(PartitionId(partition as u32), backlog, next);
         self.carry_out();
     }
 
-    fn renew_leases(&mut self) {
+    pub fn renew_leases(&mut self) {
         let now = self.clock();
-        for (id, partition) in self.partitions.iter_mut().enumerate().filter(|(_, p)| p.assigned) {
+        for (id, partition) in self.me.partitions.iter_mut().enumerate().filter(|(_, p)| p.assigned) {
             partition.lease_until = now.mono + LEASE_MS;
-            self.core.renew_lease(PartitionId(id as u32), partition.lease_until, now);
+            self.me.core.renew_lease(PartitionId(id as u32), partition.lease_until, now);
         }
         self.carry_out();
     }
@@ -341,10 +323,10 @@ impl World {
         for round in 0..20_000u16 {
             self.renew_leases();
             for partition in 0..PARTITIONS {
-                if self.partitions[partition].draining {
+                if self.me.partitions[partition].draining {
                     self.revoke(partition, 0);
                 }
-                if !self.partitions[partition].assigned {
+                if !self.me.partitions[partition].assigned {
                     self.assign(partition);
                 }
                 self.fetch(partition);
@@ -357,19 +339,19 @@ impl World {
                 self.pass_to_wake(round as u8);
             }
         }
-        panic!("LIV-1: no rest: {:?}, in flight {:?}", self.core.gauges(), self.flights);
+        panic!("LIV-1: no rest: {:?}, in flight {:?}", self.me.core.gauges(), self.flights);
     }
 
-    fn is_at_rest(&self) -> bool {
-        let fetched = self.partitions.iter().all(|p| p.position as usize == p.log.len());
-        fetched && self.flights.is_empty() && self.core.gauges() == Gauges::default()
+    pub fn is_at_rest(&self) -> bool {
+        let fetched = self.me.partitions.iter().all(|p| p.position as usize == p.log.len());
+        fetched && self.flights.is_empty() && self.me.core.gauges() == Gauges::default()
     }
 }
 
 fn logs(plan: &Plan) -> Vec<Partition> {
-    let mut partitions: Vec<Partition> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+    let mut logs: Vec<Vec<Logged>> = vec![Vec::new(); PARTITIONS];
     for (event, record) in plan.records.iter().enumerate() {
-        let log = &mut partitions[record.entity % PARTITIONS].log;
+        let log = &mut logs[record.entity % PARTITIONS];
         let on = |route: &usize| record.routes & (1 << *route) != 0;
         let version = event as i64 / 2 + record.ahead;
         let request = |route| Request { event, route, entity: record.entity, version };
@@ -385,7 +367,7 @@ fn logs(plan: &Plan) -> Vec<Partition> {
             }),
         }
     }
-    partitions
+    logs.into_iter().map(|log| Partition { log: Rc::new(log), ..Partition::default() }).collect()
 }
 
 /// In the model each route has a connection of its own.

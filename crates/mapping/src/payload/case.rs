@@ -69,6 +69,8 @@ impl Case {
             (Ok(made), Some(expected), _) => {
                 let mut differences = Vec::new();
                 compare("", expected, &made, &mut differences);
+                let fields = mapping.and_then(|mapping| mapping.fields.as_ref());
+                differences.extend(fields.map(|fields| fields.check(&made)).unwrap_or_default());
                 if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
             }
             (Ok(made), None, _) => Err(format!("it is not refused, and becomes {made}")),

@@ -1,6 +1,7 @@
 //! From an event to what a target is sent: the connector's base mapping, the tenant's overlay, its rules.
 
 mod case;
+mod fields;
 mod kinds;
 mod step;
 
@@ -14,11 +15,14 @@ use vrl::{
         TargetValue, TimeZone,
         runtime::{Runtime, Terminate},
     },
-    value::{Kind, Secrets, Value},
+    value::{Secrets, Value},
 };
 
-pub use self::case::{Case, Refused, event};
 use self::step::Step;
+pub use self::{
+    case::{Case, Refused, event},
+    fields::{Field, FieldType, Fields},
+};
 use crate::{Diagnostic, program::fits};
 
 /// The most steps (expressions) of one program's run.
@@ -65,37 +69,7 @@ pub struct Parts {
     /// Names that the tenant's events have under `extensions`, and whether they must be there. Absent: any.
     pub extensions: Option<Vec<(String, bool)>>,
     /// The fields that the connector's object has. Absent: nobody knows.
-    pub fields: Option<Vec<Field>>,
-}
-
-/// A field of a connector's object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub field_type: FieldType,
-    /// Whether it must be there.
-    pub required: bool,
-}
-
-/// What can stand in a field of a connector's object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldType {
-    /// A text.
-    Text,
-    /// A whole number.
-    Integer,
-    /// Any number, or a text that is one.
-    Decimal,
-    /// True or false.
-    Boolean,
-    /// A list.
-    List,
-    /// An object.
-    Object,
-    /// Anything.
-    Any,
+    pub fields: Option<Fields>,
 }
 
 /// Why an event does not become a payload.
@@ -115,6 +89,8 @@ pub struct Mapping {
     steps: Vec<Step>,
     rules: Vec<(Step, Rule)>,
     required: Vec<String>,
+    /// The fields of the object, for whoever tests what was made.
+    fields: Option<Fields>,
 }
 
 impl Mapping {
@@ -148,8 +124,9 @@ impl Mapping {
             steps.push(step);
         }
         let mut problems = Vec::new();
-        if let (Some(fields), Some(last)) = (&parts.fields, steps.last()) {
-            problems.extend(misfits(&last.name, &kind, fields));
+        let programs: Vec<&Source> = [&parts.overlay, &parts.base].into_iter().flatten().collect();
+        if let Some(fields) = parts.fields.as_ref().filter(|_| !programs.is_empty()) {
+            problems.extend(fields.misfits(&programs, &kind));
         }
         let mut rules = Vec::new();
         for rule in &parts.rules {
@@ -166,7 +143,8 @@ impl Mapping {
             return Err(problems);
         }
         let required = parts.extensions.iter().flatten().filter(|(_, required)| *required);
-        let made = Self { steps, rules, required: required.map(|(name, _)| name.clone()).collect() };
+        let required = required.map(|(name, _)| name.clone()).collect();
+        let made = Self { steps, rules, required, fields: parts.fields.clone() };
         Ok(if made.is_empty() { None } else { Some(made) })
     }
 
@@ -232,48 +210,4 @@ fn run(step: &Step, target: &mut TargetValue) -> Result<Value, Refusal> {
             Refusal { code: REFUSED, field: None, message: format!("{}: {error}", step.name) }
         }
     })
-}
-
-/// What a payload of type `kind` has that the object has not, or the other way round.
-fn misfits(program: &str, kind: &Kind, fields: &[Field]) -> Vec<Diagnostic> {
-    let wrong = |message: String| Diagnostic::whole(program, Diagnostic::MISFIT, message);
-    let Some(made) = kind.as_object() else { return vec![wrong("it does not make an object".to_owned())] };
-    let mut found = Vec::new();
-    for name in made.known().keys() {
-        if !fields.iter().any(|field| field.name == name.as_str()) {
-            found.push(wrong(format!("the connector's object has no field `{name}`")));
-        }
-    }
-    for field in fields {
-        let Some(kind) = made.known().get(&field.name.as_str().into()) else {
-            if field.required && made.unknown_kind().is_undefined() {
-                found.push(wrong(format!("`{}` is required, and is not made", field.name)));
-            }
-            continue;
-        };
-        let some = kind.without_undefined();
-        if field.required && (kind.contains_undefined() || kind.contains_null()) {
-            found.push(wrong(format!("`{}` is required, and may be absent or null", field.name)));
-        }
-        let mut allowed = of_type(field.field_type).or_null();
-        // `{"$lookup": …}` stands for what is found.
-        allowed.add_object(vrl::value::kind::Collection::any());
-        if allowed.is_superset(&some).is_err() {
-            found.push(wrong(format!("`{}` must be {:?}, and is {some}", field.name, field.field_type)));
-        }
-    }
-    found
-}
-
-fn of_type(field: FieldType) -> Kind {
-    let any = vrl::value::kind::Collection::any;
-    match field {
-        FieldType::Text => Kind::bytes(),
-        FieldType::Integer => Kind::integer(),
-        FieldType::Decimal => Kind::integer().or_float().or_bytes(),
-        FieldType::Boolean => Kind::boolean(),
-        FieldType::List => Kind::array(vrl::value::kind::Collection::any()),
-        FieldType::Object => Kind::object(any()),
-        FieldType::Any => Kind::any(),
-    }
 }

@@ -52,7 +52,7 @@ pub struct When {
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<u16>")]
     pub status: Vec<u16>,
-    /// The error's code, or several.
+    /// The error's code, or several; `*50` is every code that ends with 50.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<String>")]
     pub code: Vec<String>,

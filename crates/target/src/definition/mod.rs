@@ -10,12 +10,13 @@ mod auth;
 mod bulk;
 mod changes;
 mod errors;
+mod fields;
 mod object;
 mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, bulk::*, changes::*, errors::*, object::*, request::*};
+pub use self::{auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     bulk::Bulk,
     changes::Changes,
+    fields::PayloadField,
     request::Request,
     value::{DurationText, OneOrMany, duration_ms, one_or_many},
 };
@@ -26,6 +27,10 @@ pub struct Object {
     pub lookup: Option<Lookup>,
     /// How it is asked for what has changed in it, where it is a source.
     pub changes: Option<Changes>,
+    /// The fields that its payload can have. Absent: nobody knows.
+    pub fields: Option<BTreeMap<String, PayloadField>>,
+    /// Names that other fields of it may have, which each account makes for itself; `*` stands for anything.
+    pub other_fields: Vec<String>,
     /// What a route does with it that names no operation.
     pub operation: Operation,
     /// What else can be done with it: `object: invoice.void` of a route names one.
@@ -42,6 +47,9 @@ struct ObjectFile {
     reference: Reference,
     lookup: Option<Lookup>,
     changes: Option<Changes>,
+    fields: Option<BTreeMap<String, PayloadField>>,
+    #[serde(default)]
+    other_fields: Vec<String>,
     create: Option<Write>,
     upsert: Option<Write>,
     keyed: Option<Write>,
@@ -61,6 +69,8 @@ impl From<ObjectFile> for Object {
             reference,
             lookup,
             changes,
+            fields,
+            other_fields,
             create,
             upsert,
             keyed,
@@ -70,7 +80,7 @@ impl From<ObjectFile> for Object {
             operations,
         } = file;
         let operation = Operation { create, upsert, keyed, update, lookup_first, then };
-        Self { path, reference, lookup, changes, operation, operations }
+        Self { path, reference, lookup, changes, fields, other_fields, operation, operations }
     }
 }
 

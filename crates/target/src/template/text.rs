@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{Filter, Missing, Name, Scope, filter::RESERVED, plain};
 
+/// What a filter makes of a value as a whole.
+type Change = fn(Value) -> Value;
+
 #[derive(Clone, Debug)]
 enum Part {
     Literal(Box<str>),
@@ -85,6 +88,14 @@ impl Text {
         }
     }
 
+    /// The only placeholder, if it stands for a value that a filter changes as a whole.
+    fn change(&self) -> Option<(&Name, Change)> {
+        match self.parts.as_slice() {
+            [Part::Value { name, filters }] if filters.len() == 1 => Some((name, filters.first()?.change()?)),
+            _ => None,
+        }
+    }
+
     /// Whether it is one placeholder that stands for a number.
     fn is_number(&self) -> bool {
         matches!(self.parts.as_slice(), [Part::Value { filters, .. }] if filters.last() == Some(&Filter::Number))
@@ -134,6 +145,9 @@ impl Text {
 
     /// The value of its only placeholder, typed; else the text.
     pub(super) fn value(&self, scope: &Scope<'_>) -> Result<Value, Missing> {
+        if let Some((name, change)) = self.change() {
+            return name.value(scope).map(change);
+        }
         match self.alone() {
             Some(name) => name.value(scope),
             None if self.is_number() => {

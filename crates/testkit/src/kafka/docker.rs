@@ -51,7 +51,9 @@ pub(super) struct Container {
 impl Container {
     pub(super) fn start(docker: &str, options: &Options) -> anyhow::Result<Self> {
         let (port, controller) = (free_port()?, free_port()?);
-        let place = Place { port, controller, bind: "0.0.0.0", data: "/tmp/kafka-data" };
+        let voters = format!("1@127.0.0.1:{controller}");
+        let place =
+            Place { port, controller, id: 1, voters: &voters, bind: "0.0.0.0", data: "/tmp/kafka-data" };
         let mut run = Command::new(docker);
         run.args(["run", "--detach", "--publish", &format!("127.0.0.1:{port}:{port}")]);
         if let Some(detour) = options.detour {

@@ -33,21 +33,37 @@ pub(super) struct Broker {
     scratch: Scratch,
 }
 
+/// A node's place among the controllers.
+pub(super) struct Node<'a> {
+    pub(super) id: usize,
+    /// The port of its own controller.
+    pub(super) controller: u16,
+    /// `id@host:port` of every controller.
+    pub(super) voters: &'a str,
+}
+
 impl Broker {
     pub(super) fn start(options: &Options) -> anyhow::Result<Self> {
+        let controller = free_port()?;
+        let voters = format!("1@127.0.0.1:{controller}");
+        let broker = Self::launch(&Node { id: 1, controller, voters: &voters }, options)?;
+        broker.ready()?;
+        Ok(broker)
+    }
+
+    /// Starts it and does not wait for it.
+    pub(super) fn launch(node: &Node<'_>, options: &Options) -> anyhow::Result<Self> {
         maven::java()?;
         let classes = install()?;
         let scratch = Scratch::new()?;
-        let (port, controller) = (free_port()?, free_port()?);
-        fs::write(configuration(scratch.path()), properties_file(scratch.path(), port, controller, options))
+        let port = free_port()?;
+        fs::write(configuration(scratch.path()), properties_file(scratch.path(), port, node, options))
             .context("cannot write the broker's configuration")?;
         fs::write(logging(scratch.path()), LOGGING)
             .context("cannot write the broker's logging configuration")?;
         format(&classes, scratch.path())?;
         let process = Mutex::new(run(&classes, scratch.path(), options.heap_mib)?);
-        let broker = Self { port, classes, heap_mib: options.heap_mib, process, scratch };
-        broker.ready()?;
-        Ok(broker)
+        Ok(Self { port, classes, heap_mib: options.heap_mib, process, scratch })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -71,16 +87,23 @@ impl Broker {
     }
 
     pub(super) fn restart(&self) -> anyhow::Result<()> {
+        self.relaunch()?;
+        self.ready()
+    }
+
+    /// Starts it again and does not wait for it.
+    pub(super) fn relaunch(&self) -> anyhow::Result<()> {
         self.stop()?;
         *self.process() = run(&self.classes, self.scratch.path(), self.heap_mib)?;
-        self.ready()
+        Ok(())
     }
 
     pub(super) fn tail(&self) -> String {
         self.process().tail()
     }
 
-    fn ready(&self) -> anyhow::Result<()> {
+    /// Waits until it accepts clients.
+    pub(super) fn ready(&self) -> anyhow::Result<()> {
         self.process().wait_for_line(READY, START_WITHIN)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         TcpStream::connect(address)
@@ -108,9 +131,10 @@ fn logging(directory: &Path) -> PathBuf {
     directory.join("log4j2.properties")
 }
 
-fn properties_file(directory: &Path, port: u16, controller: u16, options: &Options) -> String {
+fn properties_file(directory: &Path, port: u16, node: &Node<'_>, options: &Options) -> String {
     let data = directory.join("data").display().to_string();
-    let place = Place { port, controller, bind: "127.0.0.1", data: &data };
+    let Node { id, controller, voters } = *node;
+    let place = Place { port, controller, id, voters, bind: "127.0.0.1", data: &data };
     properties(&place, options).iter().map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 

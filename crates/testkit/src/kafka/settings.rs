@@ -25,6 +25,10 @@ pub(super) struct Place<'a> {
     /// Port for clients, on both sides of a container's border.
     pub(super) port: u16,
     pub(super) controller: u16,
+    /// The node's id, from 1 on.
+    pub(super) id: usize,
+    /// `id@host:port` of every controller.
+    pub(super) voters: &'a str,
     /// Address that the client listener binds.
     pub(super) bind: &'a str,
     pub(super) data: &'a str,
@@ -32,7 +36,7 @@ pub(super) struct Place<'a> {
 
 /// All properties in order. Of two with one name the last one counts, so those of `options` win.
 pub(super) fn properties(place: &Place<'_>, options: &Options) -> Vec<(String, String)> {
-    let Place { port, controller, bind, data } = place;
+    let Place { port, controller, id, voters, bind, data } = place;
     // the part of each list that belongs to the second listener, if there is one
     let more = |text: &dyn Fn(u16, u16) -> String| {
         options.detour.map(|detour| text(detour.listen, detour.advertise)).unwrap_or_default()
@@ -42,8 +46,8 @@ pub(super) fn properties(place: &Place<'_>, options: &Options) -> Vec<(String, S
     let protocol = more(&|_, _| ",DETOUR:PLAINTEXT".to_owned());
     let of_place = [
         ("process.roles", "broker,controller".to_owned()),
-        ("node.id", "1".to_owned()),
-        ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
+        ("node.id", id.to_string()),
+        ("controller.quorum.voters", (*voters).to_owned()),
         ("listeners", format!("CLIENT://{bind}:{port},CONTROLLER://127.0.0.1:{controller}{listener}")),
         ("advertised.listeners", format!("CLIENT://127.0.0.1:{port}{advertised}")),
         ("listener.security.protocol.map", format!("CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocol}")),

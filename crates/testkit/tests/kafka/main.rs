@@ -5,7 +5,7 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-use testkit::kafka::{self, Kafka, Options};
+use testkit::kafka::{self, Kafka, NODES, Options, Trio};
 
 #[test]
 fn the_shared_broker_answers_and_is_started_once() {
@@ -36,6 +36,25 @@ fn a_killed_broker_comes_back_with_its_topics_on_the_same_address() {
 
     kafka.stop().unwrap();
     assert!(wire::api_versions(&address).is_err());
+}
+
+#[test]
+fn two_of_three_go_on_without_the_third_and_it_comes_back_knowing_what_they_did() {
+    let trio = Trio::start(&Options::default()).unwrap();
+    let addresses: Vec<&str> = trio.bootstrap().split(',').collect();
+    assert_eq!(addresses.len(), NODES);
+    for address in &addresses {
+        assert!(wire::api_versions(address).is_ok());
+    }
+
+    trio.kill9(1).unwrap();
+    assert!(wire::api_versions(addresses[0]).is_err());
+    assert_eq!(trio.bootstrap_without(&[1]), addresses[1..].join(","));
+    until("a topic is created without it", || wire::create_topic(addresses[1], "meanwhile", 4).is_ok());
+    trio.restart(&[1]).unwrap();
+    until("it knows the topic", || matches!(wire::partitions(addresses[0], "meanwhile"), Ok(Some(4))));
+
+    assert!(trio.kill9(4).is_err(), "there are three");
 }
 
 fn until(what: &str, condition: impl Fn() -> bool) {

@@ -3,8 +3,10 @@
 pub mod connector;
 pub mod control;
 pub mod indoubt;
+mod log;
 pub mod mapping;
 mod pick;
+pub mod replay;
 pub mod schemas;
 pub mod send;
 pub mod serve;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use event::TenantId;
 use serde_json::{Value, json};
 use service_kit::config::Flags;
 use topics::{Plan, Specs};
@@ -106,15 +107,46 @@ pub async fn run(args: TopicsArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When specifications or tenants are wrong, or the cluster does not answer.
 pub(super) async fn plan(settings: &Settings) -> anyhow::Result<Plan> {
-    let specs = settings.topics.as_deref().map_or_else(Specs::embedded, Specs::load);
-    let mut specs = specs.map_err(error::topics)?;
-    if let Some(replication) = settings.replication {
-        specs = specs.with_replication(replication);
-    }
+    let specs = specs(settings)?;
     let tenants = tenants::of_region(&settings.tenants, &settings.region).map_err(error::command)?;
     let desired = specs.all_for(&settings.region, &tenants).map_err(error::topics)?;
     let cluster = kafka::admin::describe(&settings.kafka).await.map_err(error::admin)?;
     Ok(topics::plan(&desired, &cluster.topics))
+}
+
+fn specs(settings: &Settings) -> anyhow::Result<Specs> {
+    let specs = settings.topics.as_deref().map_or_else(Specs::embedded, Specs::load);
+    let specs = specs.map_err(error::topics)?;
+    Ok(match settings.replication {
+        Some(replication) => specs.with_replication(replication),
+        None => specs,
+    })
+}
+
+/// Creates the dead-letter topics of `tenants` that are not there, and changes no other. Returns their names.
+///
+/// # Errors
+/// When specifications are wrong, the cluster does not answer, or it refuses a topic.
+pub(super) async fn create_dead_letters(
+    settings: &Settings,
+    tenants: &[TenantId],
+) -> anyhow::Result<Vec<String>> {
+    let mut desired = specs(settings)?.all_for(&settings.region, tenants).map_err(error::topics)?;
+    let names: Vec<String> = tenants.iter().map(|t| topics::names::dlq(&settings.region, Some(t))).collect();
+    desired.retain(|topic| names.contains(&topic.name));
+    let missing = async || -> anyhow::Result<Plan> {
+        let cluster = kafka::admin::describe(&settings.kafka).await.map_err(error::admin)?;
+        let create = topics::plan(&desired, &cluster.topics).create;
+        Ok(Plan { create, ..Plan::default() })
+    };
+    let plan = missing().await?;
+    if let Err(error) = apply(settings, &plan).await {
+        // Somebody else may have created one in the meantime.
+        if !missing().await?.is_empty() {
+            return Err(error);
+        }
+    }
+    Ok(plan.create.into_iter().map(|topic| topic.name).collect())
 }
 
 /// Carries the plan out.

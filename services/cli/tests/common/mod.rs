@@ -5,7 +5,6 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
@@ -103,7 +102,7 @@ impl World {
         write_tenant(dir.path(), "acme", "eu", "{events_per_second: 10000, burst: 10000}");
         write_tenant(dir.path(), "slow", "eu", "{events_per_second: 2, burst: 2}");
         let secrets = Given::new([("ACME_KEY", ACME_KEY), ("SLOW_KEY", SLOW_KEY)]);
-        let tenants = Arc::new(TenantSet::load(dir.path(), &secrets).unwrap());
+        let tenants = TenantSet::load(dir.path(), &secrets).unwrap();
         let acme: TenantId = "acme".parse().unwrap();
         let topics = Specs::embedded().unwrap().all_for("eu", &[acme]).unwrap();
         let broker = Broker::start(&topics, 1).unwrap();

@@ -23,8 +23,8 @@ pub(super) async fn accept(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let tenants = doors.tenants.get();
-    let tenant = auth::tenant(&tenants, &headers)?;
+    let tenants = doors.tenants()?;
+    let tenant = auth::tenant(&tenants.set, &headers)?;
     let media = MediaType::of(&headers)?;
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
     let incoming = Incoming::parse(media, &headers, &bytes)?;
@@ -34,14 +34,14 @@ pub(super) async fn accept(
             format!("{count} events in one request, at most {} are taken", doors.limits.batch_events);
         return Err(Problem::new(codes::BATCH_TOO_LARGE, detail));
     }
-    doors.intake.admit(tenant, count)?;
+    doors.intake.admit(&tenants, tenant, count)?;
     // The trace of the call is the events', unless they bring their own.
     let trace = headers.get("traceparent").and_then(|v| v.to_str().ok()).filter(|text| is_traceparent(text));
     let read = |index| match incoming.draft(index) {
         Ok(draft) => Read::Draft(Draft { traceparent: draft.traceparent.or(trace), ..draft }),
         Err(wrong) => Read::Wrong(wrong, incoming.salvage(index)),
     };
-    let ready = doors.intake.prepare(&tenant.id, (0..count).map(read))?;
+    let ready = doors.intake.prepare(&tenants, &tenant.id, (0..count).map(read))?;
     drop(incoming);
     let accepted = doors.intake.publish(&tenant.id, ready).await?;
     Ok((StatusCode::ACCEPTED, Json(AllAccepted { accepted })).into_response())

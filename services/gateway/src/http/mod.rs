@@ -18,10 +18,10 @@ use mapping::connectors::Connectors;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    intake::Intake,
+    intake::{Intake, RETRY_LATER},
     options::LimitOptions,
     problem::{Problem, codes},
-    tenants::Tenants,
+    tenants::{Served, Tenants},
 };
 
 /// What the handlers share.
@@ -31,12 +31,23 @@ pub struct Doors {
     /// The tenants, with their keys and webhook secrets.
     pub tenants: Tenants,
     /// The connectors' programs for webhooks.
-    pub connectors: Connectors,
+    pub connectors: Arc<Connectors>,
     /// What clients are granted.
     pub limits: LimitOptions,
 }
 
 impl Doors {
+    /// The tenants in force.
+    ///
+    /// # Errors
+    /// [`codes::TENANTS_UNKNOWN`]: no key may be called unknown before the tenants are known.
+    fn tenants(&self) -> Result<Arc<Served>, Problem> {
+        self.tenants.get().ok_or_else(|| {
+            let detail = "the gateway has not read yet which tenants there are; nothing was published";
+            Problem::new(codes::TENANTS_UNKNOWN, detail).retry_after(RETRY_LATER)
+        })
+    }
+
     fn body_timeout(&self) -> Duration {
         self.limits.body_read_timeout
     }

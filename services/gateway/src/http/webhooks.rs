@@ -17,6 +17,7 @@ use crate::{
     incoming::{Draft, salvage},
     intake::{AllAccepted, Read},
     problem::{Problem, codes},
+    tenants::Served,
     webhook::{self, SignatureError, decoy},
 };
 
@@ -35,13 +36,13 @@ pub(super) async fn accept(
 ) -> Result<Response, Problem> {
     let bytes = body::read(body, doors.limits.body_bytes, doors.body_timeout()).await?;
     let now = doors.intake.clock.now_micros() / 1_000_000;
-    let tenants = doors.tenants.get();
-    let Some(door) = find(&tenants, &tenant, &connection) else {
+    let tenants = doors.tenants()?;
+    let Some(door) = find(&tenants.set, &tenant, &connection) else {
         // The same work as for a webhook that exists, so that time does not tell which do.
         decoy(&bytes);
         return Err(Problem::new(codes::NO_WEBHOOK, "no such tenant, connection, or webhook"));
     };
-    let result = take(&doors, &door, &headers, &bytes, now).await;
+    let result = take((&doors, &tenants), &door, &headers, &bytes, now).await;
     let word = match &result {
         Ok(answer) if answer.status() == StatusCode::OK => "ignored",
         Ok(_) => "accepted",
@@ -65,7 +66,7 @@ fn find<'a>(tenants: &'a TenantSet, tenant: &str, connection: &str) -> Option<Do
 }
 
 async fn take(
-    doors: &Doors,
+    (doors, tenants): (&Doors, &Served),
     door: &Door<'_>,
     headers: &HeaderMap,
     body: &[u8],
@@ -81,11 +82,11 @@ async fn take(
     if events.is_empty() {
         return Ok((StatusCode::OK, Json(json!({ "ignored": true }))).into_response());
     }
-    doors.intake.admit(door.tenant, events.len())?;
+    doors.intake.admit(tenants, door.tenant, events.len())?;
     let read = |event| {
         Draft::read(event, Some(source)).map_or_else(|wrong| Read::Wrong(wrong, salvage(event)), Read::Draft)
     };
-    let ready = doors.intake.prepare(&door.tenant.id, events.iter().map(read))?;
+    let ready = doors.intake.prepare(tenants, &door.tenant.id, events.iter().map(read))?;
     let accepted = doors.intake.publish(&door.tenant.id, ready).await?;
     Ok((StatusCode::ACCEPTED, Json(AllAccepted { accepted })).into_response())
 }

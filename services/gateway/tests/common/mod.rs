@@ -125,7 +125,7 @@ pub async fn start_gateway(options: Options) -> Running {
     write_tenants(dir.path());
     let tenants = TenantSet::load(dir.path(), &secrets()).unwrap();
     let clock = Arc::new(SetClock::at(NOW * 1_000_000));
-    let mut setup = Setup::with_tenants(options, Arc::new(tenants)).unwrap();
+    let mut setup = Setup::with_tenants(options, tenants).unwrap();
     setup.clock = clock.clone();
     let (metrics, readiness, shutdown) = (Metrics::new("test").unwrap(), Readiness::new(), Shutdown::new());
     let service = setup.build(&metrics, readiness.clone()).await.unwrap();

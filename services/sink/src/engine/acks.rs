@@ -5,15 +5,19 @@ use kafka::{AssignmentId, Journaled, Position};
 use ledger::Written;
 
 use super::{Engine, EngineError};
-use crate::{outbox::Purpose, settlement::Settlement};
+use crate::{crash, outbox::Purpose, settlement::Settlement};
 
 impl Engine {
     pub(super) fn written(&mut self, written: Written) {
         match written {
-            Written::Intents(tickets) => self.inform_all(tickets, Input::IntentDurable),
+            Written::Intents(tickets) => {
+                tickets.iter().for_each(|_| crash::point("intent_local"));
+                self.inform_all(tickets, Input::IntentDurable);
+            }
             Written::IntentsFailed(tickets) => self.inform_all(tickets, Input::IntentFailed),
             Written::Ranges(ranges) => {
                 for (partition, until) in ranges {
+                    crash::point("intent_local");
                     self.inform(Input::RangeDurable { partition, until });
                 }
             }
@@ -23,6 +27,7 @@ impl Engine {
             Written::Fails(fails) => self.parts.core.ledger_fails(fails),
             Written::Outcomes(tickets) => {
                 for ticket in tickets {
+                    crash::point("outcome_local");
                     self.progress(ticket, |settlement| settlement.recorded = true);
                 }
             }
@@ -74,6 +79,14 @@ impl Engine {
     }
 
     fn act_on(&mut self, purpose: Purpose, position: Position) {
+        match &purpose {
+            Purpose::Intent | Purpose::IntentFirst(..) | Purpose::RangeFirst(..) => {
+                crash::point("intent_acked")
+            }
+            Purpose::Outcome(_) => crash::point("outcome_acked"),
+            Purpose::DeadLetter(_) => crash::point("dlq_acked"),
+            _ => {}
+        }
         match purpose {
             Purpose::Claim(assignment) => self.claimed(assignment, position.offset),
             Purpose::Intent => {}

@@ -15,7 +15,7 @@ use ledger::Entry;
 use super::{Engine, EngineError};
 use crate::{
     admission::Job,
-    decision,
+    crash, decision,
     evidence::{Origin, Rejection, of_rejection},
     message::Message,
     outbox::{Letter, Purpose},
@@ -36,6 +36,7 @@ impl Engine {
             Action::Done { ticket, duplicate_of } => self.done(ticket, duplicate_of),
             Action::StoreOffset { partition, offset } => {
                 self.parts.member.store(assignment(partition), offset);
+                crash::point("offset_stored");
                 if let Some(partition) = self.partitions.get_mut(&assignment(partition)) {
                     partition.settled(offset);
                 }
@@ -174,6 +175,7 @@ impl Engine {
         let topic = Arc::from(topics::names::dlq(&self.parts.region, Some(tenant)));
         let letter = of_rejection(topic, &origin, &source.key, &source.value, &rejection);
         self.send(letter, Purpose::DeadLetter(ticket));
+        crash::point("dlq_sent");
     }
 
     fn write_outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), EngineError> {

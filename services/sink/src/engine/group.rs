@@ -15,6 +15,7 @@ use tracing::warn;
 use super::{Engine, EngineError};
 use crate::{
     admission::{self, Reading},
+    crash,
     evidence::{Origin, Poison, of_poison},
     message::Message,
     outbox::Purpose,
@@ -227,6 +228,7 @@ impl Engine {
     }
 
     fn fetched(&mut self, record: Fetched) {
+        crash::point("polled");
         let Some(partition) = self.partitions.get_mut(&record.id) else { return };
         if partition.restored && partition.schema.is_none() && partition.unknown.is_none() {
             let id = record.id;

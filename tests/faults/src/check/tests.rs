@@ -11,6 +11,7 @@ use sandbox::{EffectRow, EntityRow, Fate};
 use super::*;
 use crate::{
     books::{Issued, Poison},
+    changelog::{Intents, Own, Range},
     moments::Window,
     plan::Folder,
     source::Change,
@@ -20,7 +21,7 @@ const TOPIC: &str = "cf.t.crm.customer.v1";
 
 /// Two versions of a customer at each target, all committed, one refused invoice and one unreadable record: all is well.
 fn good() -> Evidence {
-    let mut evidence = Evidence::default();
+    let mut evidence = Evidence { intents: Some(Intents::default()), ..Evidence::default() };
     for class in Class::ALL {
         for version in [1, 2] {
             // Class N gets new documents only.
@@ -119,21 +120,35 @@ fn apply(evidence: &mut Evidence, class: Class, change: &Change, id: &str) {
         "id": external_id,
         "extensions": {"revision": revision(&change.entity, change.version)},
     });
-    evidence.requests.push((
-        class,
-        RequestRow {
-            position: 1,
-            at: 2_000,
-            ended_at: Some(2_500),
-            fate: Fate::Applied,
-            collection,
-            external_id,
-            event_id: Some(id.to_owned()),
-            source_version: Some(change.version),
-            key: None,
-            data: Some(serde_json::value::to_raw_value(&body).unwrap()),
-        },
-    ));
+    let request = RequestRow {
+        position: 1,
+        at: 2_000,
+        ended_at: Some(2_500),
+        fate: Fate::Applied,
+        collection,
+        external_id,
+        event_id: Some(id.to_owned()),
+        source_version: Some(change.version),
+        key: None,
+        data: Some(serde_json::value::to_raw_value(&body).unwrap()),
+    };
+    intend(evidence, class, id, &request);
+    evidence.requests.push((class, request));
+}
+
+/// K and U share the Intent of a range, N has one of its own.
+fn intend(evidence: &mut Evidence, class: Class, id: &str, request: &RequestRow) {
+    let Some(intents) = &mut evidence.intents else { return };
+    if class == Class::Neither {
+        let own = Own { hash: intents::request_hash(class, request).unwrap(), at: request.at - 1_000 };
+        intents.own.insert(id.to_owned(), vec![own]);
+        return;
+    }
+    let partition = Class::ALL.iter().position(|one| *one == class).unwrap() as i32;
+    let offset = evidence.positions.len() as i64;
+    evidence.positions.insert(id.to_owned(), (TOPIC.to_owned(), partition, offset));
+    let range = Range { until: 100, at: request.at - 1_000 };
+    intents.ranges.insert((TOPIC.to_owned(), partition), vec![range]);
 }
 
 fn ids(evidence: &Evidence) -> BTreeSet<&'static str> {
@@ -199,11 +214,22 @@ fn every_loss_every_double_and_every_invention_is_noticed() {
 }
 
 #[test]
+fn an_acknowledgement_that_cannot_have_its_replicas_is_noticed() {
+    let mut evidence = good();
+    evidence.moments.unreplicated.push((1_000, 2_000));
+    // Begun before, or ended after: it may have had them.
+    evidence.acknowledged = vec![(900, 1_100), (1_900, 2_100)];
+    assert_eq!(ids(&evidence), BTreeSet::new());
+    evidence.acknowledged.push((1_100, 1_900));
+    assert_eq!(ids(&evidence), BTreeSet::from(["CON-1"]));
+}
+
+#[test]
 fn a_payload_of_another_version_is_noticed() {
     let mut evidence = good();
     let body = serde_json::json!({"id": "C-1", "extensions": {"revision": "C-1@1"}});
     evidence.requests[1].1.data = Some(serde_json::value::to_raw_value(&body).unwrap());
-    assert_eq!(ids(&evidence), BTreeSet::from(["CON-2"]));
+    assert_eq!(ids(&evidence), BTreeSet::from(["CON-2"]), "a range says nothing of bytes");
 }
 
 #[test]
@@ -298,5 +324,81 @@ fn no_rest_no_canary_and_a_counted_violation_are_noticed() {
         let mut evidence = good();
         breakage(&mut evidence, "");
         assert_eq!(ids(&evidence), BTreeSet::from([name]));
+    }
+}
+
+/// The first request of a class, and the event that it is of.
+fn request(evidence: &Evidence, class: Class) -> (String, RequestRow) {
+    let (_, row) = evidence.requests.iter().find(|(of, _)| *of == class).unwrap();
+    (row.event_id.clone().unwrap(), row.clone())
+}
+
+/// The Intent of a class's first request as `change` leaves it.
+fn with_intents(class: Class, change: impl FnOnce(&mut Intents, &str)) -> Evidence {
+    let mut evidence = good();
+    let (id, _) = request(&evidence, class);
+    change(evidence.intents.as_mut().unwrap(), &id);
+    evidence
+}
+
+#[test]
+fn a_request_without_its_intent_is_noticed() {
+    let n = |change: fn(&mut Vec<Own>)| {
+        with_intents(Class::Neither, |intents, id| change(intents.own.get_mut(id).unwrap()))
+    };
+    let ranges = |change: fn(&mut Range)| {
+        with_intents(Class::Upsert, |intents, _| intents.ranges.values_mut().flatten().for_each(change))
+    };
+    for (what, evidence) in [
+        ("none", n(Vec::clear)),
+        ("later than its request", n(|own| own[0].at = 2_001)),
+        ("of other bytes", n(|own| own[0].hash ^= 1)),
+        ("no range", with_intents(Class::Keyed, |intents, _| intents.ranges.clear())),
+        ("a range that ends before it", ranges(|range| range.until = 0)),
+        ("a range later than its request", ranges(|range| range.at = 2_001)),
+    ] {
+        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{what}");
+    }
+}
+
+#[test]
+fn a_repeat_needs_an_intent_more_at_n_and_says_the_same_everywhere() {
+    let mut evidence = good();
+    let (id, row) = request(&evidence, Class::Neither);
+    evidence.requests.push((Class::Neither, row));
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]));
+    let own = evidence.intents.as_mut().unwrap().own.get_mut(&id).unwrap();
+    own.push(own[0]);
+    assert_eq!(ids(&evidence), BTreeSet::new());
+
+    let mut evidence = good();
+    let (_, row) = request(&evidence, Class::Keyed);
+    let other = serde_json::value::to_raw_value("something else").unwrap();
+    let repeat = RequestRow { data: Some(other), fate: Fate::Replayed, ..row };
+    evidence.requests.push((Class::Keyed, repeat));
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]));
+}
+
+/// The sink's own store had it, and the process ended before the changelog did.
+#[test]
+fn an_intent_of_k_or_u_may_be_missing_only_where_a_sink_ended_in_between() {
+    for class in [Class::Keyed, Class::Upsert] {
+        let mut evidence = with_intents(class, |intents, _| intents.ranges.clear());
+        let (first, last) = (request(&evidence, class), evidence.requests.len());
+        let others: Vec<_> =
+            evidence.requests[..last].iter().filter(|(of, _)| *of != Class::Neither).cloned().collect();
+        for (of, row) in others.iter().filter(|(_, row)| row.event_id.as_ref() != Some(&first.0)) {
+            let own = Own { hash: intents::request_hash(*of, row).unwrap(), at: row.at + 5_000 };
+            let id = row.event_id.clone().unwrap();
+            evidence.intents.as_mut().unwrap().own.insert(id, vec![own]);
+        }
+        evidence.each_intent = true;
+        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}");
+        evidence.moments.kills = vec![1_999, 3_001];
+        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}: before it, and after its outcome");
+        evidence.moments.kills = vec![2_200];
+        assert_eq!(ids(&evidence), BTreeSet::new(), "{class}");
+        evidence.each_intent = false;
+        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}: the sinks share Intents");
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::company::{Bill, Company};
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Size},
     sinks::Sink,
     topic::{Behind, Outcomes, Topics},
     world::{self, Gateway, Pace, Place},
@@ -47,7 +47,7 @@ impl World {
     /// Starts everything, and one sink.
     pub async fn start(keep: Option<std::path::PathBuf>) -> anyhow::Result<Self> {
         let company = Company::start().await.context("the ERP")?;
-        let cluster = Cluster::start(None, None).await?;
+        let cluster = Cluster::start(Size::One, None, None).await?;
         let region = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let (dir, scratch) = world::folder(keep)?;
         let http = reqwest::Client::new();
@@ -64,7 +64,7 @@ impl World {
         let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets };
         let gateway = Gateway::start(&place, &http).await?;
         let group = format!("{region}-sink");
-        let mut sinks = world::sinks(&place, &group, Pace::Default, &http)?;
+        let mut sinks = world::sinks(&place, &group, (Pace::Default, false), &http)?;
         sinks.truncate(2);
         sinks[0].spawn()?;
         Ok(Self { cluster, company, sinks, topics, outcomes, gateway, group, http, proxy, _scratch: scratch })

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A core that shares Intents, whose earlier owner left a range up to `inherited`.
-fn sharing(inherited: i64) -> Rig {
+pub(super) fn sharing(inherited: i64) -> Rig {
     let mut rig = Rig::new();
     let intents = Intents::Shared { upsert_ms: TIMEOUT };
     rig.core = Core::new(CoreOptions {
@@ -28,14 +28,14 @@ fn sharing(inherited: i64) -> Rig {
     rig
 }
 
-fn begin(rig: &mut Rig, offset: i64, new: NewPosting) -> (Ticket, Vec<Action>) {
+pub(super) fn begin(rig: &mut Rig, offset: i64, new: NewPosting) -> (Ticket, Vec<Action>) {
     let ticket = rig.admit(P0, offset, new);
     assert_eq!(rig.actions(), [Action::Consult(ticket)]);
     let actions = rig.known(ticket, Prior::None, None);
     (ticket, actions)
 }
 
-fn send(ticket: Ticket, attempt: u32) -> Action {
+pub(super) fn send(ticket: Ticket, attempt: u32) -> Action {
     Action::Send { ticket, attempt, timeout_ms: TIMEOUT }
 }
 
@@ -104,6 +104,19 @@ fn what_an_earlier_owner_may_have_sent_is_resolved_by_class() {
     assert_eq!(settles_as(&actions), Status::InDoubt);
     let (_, actions) = begin(&mut rig, 4, old(5, KEYED));
     intent(&actions); // beyond the range: never sent
+}
+
+/// Found by the exhaustive model: the range took so long that the key grew old, and then the Intent could not be written.
+#[test]
+fn an_intent_that_fails_does_not_make_an_earlier_owner_s_attempt_young() {
+    let mut rig = sharing(1);
+    let aging = NewPosting { accepted_at: rig.now.wall - 9_900, ..new(1, 1, 1, KEYED) };
+    let (ticket, actions) = begin(&mut rig, 0, aging);
+    let [Action::WriteRange { until, .. }] = actions[..] else { panic!("{actions:?}") };
+    assert_eq!(rig.pass(200), []);
+    intent(&rig.tell(Input::RangeDurable { partition: P0, until }));
+    assert_eq!(rig.tell(Input::IntentFailed(ticket)), []);
+    assert_eq!(settles_as(&rig.pass(TIMEOUT)), Status::InDoubt, "the key is no longer to be trusted");
 }
 
 #[test]

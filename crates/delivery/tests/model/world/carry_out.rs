@@ -13,7 +13,7 @@ use crate::{
 
 impl World {
     pub(super) fn carry_out(&mut self) {
-        let actions: Vec<Action> = self.core.drain_actions().collect();
+        let actions: Vec<Action> = self.me.core.drain_actions().collect();
         for action in actions {
             self.perform(action);
         }
@@ -21,10 +21,10 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Consult(ticket) => self.consults.push(ticket),
+            Action::Consult(ticket) => self.me.consults.push(ticket),
             Action::WriteIntent(ticket, intent) => self.write(ticket, Entry::Intent(intent)),
             Action::WriteRange { partition, until } => {
-                self.ledger.asked.push((partition.0 as usize, until));
+                self.me.asked.push((partition.0 as usize, until));
             }
             Action::Send { ticket, attempt, timeout_ms } => self.send(ticket, attempt, timeout_ms, None),
             Action::SendTogether { postings, timeout_ms } => self.send_together(&postings, timeout_ms),
@@ -33,45 +33,39 @@ impl World {
                 self.depart(ticket, (true, false), over, None);
             }
             Action::DeadLetter(ticket, _) => {
-                let request = self.tickets[&ticket].request;
-                self.letters.push(Letter::Posting(ticket, request));
+                let request = self.me.tickets[&ticket].request;
+                self.me.letters.push(Letter::Posting(ticket, request));
             }
             Action::WriteOutcome(ticket, outcome) => self.settle(ticket, outcome),
             Action::Done { ticket, duplicate_of } => {
                 if duplicate_of.is_some() {
                     self.seen.hit("duplicate stopped by the ledger");
                 }
-                self.tickets.remove(&ticket).expect("ended once");
+                self.me.tickets.remove(&ticket).expect("ended once");
             }
             Action::Reread { partition, backlog, from, to, fit } => {
                 let partition = partition.0 as usize;
-                self.rereads.push(Reread { partition, backlog, from, to, fit });
+                self.me.rereads.push(Reread { partition, backlog, from, to, fit });
             }
             Action::StoreOffset { partition, offset } => self.store_offset(partition.0 as usize, offset),
             Action::Pause(partition) => {
-                self.partitions[partition.0 as usize].paused = true;
+                self.me.partitions[partition.0 as usize].paused = true;
                 self.seen.hit("window paused");
             }
-            Action::Resume(partition) => self.partitions[partition.0 as usize].paused = false,
+            Action::Resume(partition) => self.me.partitions[partition.0 as usize].paused = false,
         }
     }
 
     fn write(&mut self, ticket: Ticket, entry: Entry) {
-        let known = self.tickets[&ticket];
-        self.ledger.queue.push_back(Write {
-            ticket,
-            partition: known.partition,
-            request: known.request,
-            entry,
-        });
+        let known = self.me.tickets[&ticket];
+        self.me.queue.push_back(Write { ticket, partition: known.partition, request: known.request, entry });
     }
 
-    /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
     /// Of one connection, and of each entity one at most; a target in trouble may refuse them as a whole.
     fn send_together(&mut self, postings: &[(Ticket, u32)], timeout_ms: u64) {
         self.batches += 1;
         self.seen.hit("sent together");
-        let of = |(ticket, _): &(Ticket, u32)| self.tickets[ticket].request;
+        let of = |(ticket, _): &(Ticket, u32)| self.me.tickets[ticket].request;
         let entities: BTreeSet<usize> = postings.iter().map(|p| of(p).entity).collect();
         let routes: BTreeSet<usize> = postings.iter().map(|p| of(p).route).collect();
         let sizes = (postings.len() > 1, postings.len() <= COMPANY as usize, entities.len(), routes.len());
@@ -88,8 +82,9 @@ impl World {
         }
     }
 
+    /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
     fn send(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64, batch: Option<u64>) {
-        let Known { request, partition, offset } = self.tickets[&ticket];
+        let Known { request, partition, offset } = self.me.tickets[&ticket];
         if self.shares(request, partition, offset) {
             return self.depart(ticket, (false, true), self.now + timeout_ms, batch);
         }
@@ -101,7 +96,7 @@ impl World {
         let intent = (*intended, *epoch, *request_hash);
         assert_eq!(
             intent,
-            (attempt, self.epoch, request.event as u64),
+            (attempt, self.me.epoch, request.event as u64),
             "INT-1: not the Intent of {request:?}"
         );
         let over = self.true_time(*deadline);
@@ -113,7 +108,7 @@ impl World {
     fn shares(&mut self, request: Request, partition: usize, offset: i64) -> bool {
         let own = matches!(
             self.ledger.entry(request),
-            Some(Entry::Intent(intent)) if intent.epoch == self.epoch && intent.attempt > 0
+            Some(Entry::Intent(intent)) if intent.epoch == self.me.epoch && intent.attempt > 0
         );
         let shares = match ROUTES[request.route] {
             Class::Keyed { .. } | Class::Upsert => self.intents != Intents::Each,
@@ -127,13 +122,13 @@ impl World {
     }
 
     fn depart(&mut self, ticket: Ticket, (reads, shared): (bool, bool), over: u64, batch: Option<u64>) {
-        let known = self.tickets[&ticket];
-        let (route, state) = (known.request.route, &self.partitions[known.partition]);
+        let known = self.me.tickets[&ticket];
+        let (route, state) = (known.request.route, &self.me.partitions[known.partition]);
         let leased = self.clock().mono < state.lease_until;
         assert!(state.assigned && leased, "OWN-1: {:?} leaves without a lease", known.request);
         assert!(
-            self.now >= self.silent_until[route],
-            "{:?} leaves although the target is throttling",
+            self.now >= self.me.silent_until[route],
+            "BND-1: {:?} leaves although the target is throttling",
             known.request
         );
         let upsert = ROUTES[route] == Class::Upsert;
@@ -145,6 +140,7 @@ impl World {
         );
         self.nothing_else_may_be_applied(known.request);
         self.flights.push(Flight {
+            epoch: self.me.epoch,
             ticket: Some(ticket),
             request: known.request,
             partition: known.partition,
@@ -166,23 +162,24 @@ impl World {
 
     /// Requests that are waited for; those of a batch are one.
     fn requests(&self, of: impl Fn(&Flight) -> bool) -> usize {
-        let waited = self.flights.iter().filter(|f| f.ticket.is_some() && of(f));
+        let waited = self.flights.iter().filter(|f| self.is_awaited(f) && of(f));
         let (batches, alone): (Vec<_>, Vec<_>) = waited.map(|f| f.batch).partition(Option::is_some);
         alone.len() + batches.into_iter().collect::<BTreeSet<_>>().len()
     }
 
     fn within_limits(&mut self, request: Request, first: bool) {
-        let waited = |f: &&Flight| f.ticket.is_some();
+        let waited = |f: &&Flight| self.is_awaited(f);
         let all = self.requests(|_| true);
         assert!(all <= IN_FLIGHT, "BND-1: {all} requests in flight");
         let lock = |r: Request| (r.route, r.entity % 2);
         let locked = self.flights.iter().filter(waited).filter(|f| lock(f.request) == lock(request)).count();
         assert_eq!(locked, 1, "BND-1: {request:?} leaves while its lock is held");
         if first {
-            self.left.push((request.route, self.now));
+            self.me.left.push((request.route, self.now));
         }
         let since = (self.now + 1).saturating_sub(RATE_MS);
-        let lately = self.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();
+        let lately =
+            self.me.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();
         assert!(lately as u64 <= RATE, "BND-1: {lately} requests within {RATE_MS} ms on one connection");
         if lately as u64 == RATE {
             self.seen.hit("used up its rate");
@@ -200,8 +197,8 @@ impl World {
     }
 
     fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
-        let Known { request, partition, .. } = self.tickets[&ticket];
-        let state = &self.partitions[partition];
+        let Known { request, partition, .. } = self.me.tickets[&ticket];
+        let state = &self.me.partitions[partition];
         let owner = state.assigned && (state.draining || self.clock().mono < state.lease_until);
         assert!(owner, "OWN-1: an outcome of {request:?} is written without a lease");
         let effects = self.targets.effects(request.event, request.route);
@@ -218,7 +215,7 @@ impl World {
             Status::Superseded if outcome.reason.as_ref().is_some_and(|r| &*r.code == "SNK-0016") => {
                 let newer = |r: &Request| (r.route, r.entity) == (request.route, request.entity);
                 let newer = |r: &Request| newer(r) && r.version > request.version;
-                let log = self.partitions[partition].log.iter();
+                let log = self.me.partitions[partition].log.iter();
                 assert!(
                     log.flat_map(|l| &l.requests).any(newer),
                     "CON-1: nothing takes the place of {request:?}"
@@ -239,7 +236,10 @@ impl World {
 
     /// OFF-1: everything before the offset has its end durable.
     fn store_offset(&mut self, partition: usize, offset: i64) {
-        let state = &mut self.partitions[partition];
+        if self.is_fenced() {
+            return; // the group takes no commit of a former member
+        }
+        let state = &mut self.me.partitions[partition];
         assert!(state.stored < offset && offset <= state.position, "OFF-1: {offset} after {}", state.stored);
         for (at, record) in state.log[..offset as usize].iter().enumerate() {
             let lettered = !record.unreadable || self.ledger.has_unreadable(partition, at as i64);

@@ -2,38 +2,56 @@
 
 use delivery::{Answer, Class, ErrorClass, Input, PartitionId, ReadBack};
 
-use super::{Letter, Reply, World};
+use super::{Letter, Process, Reply, World, nothing};
 use crate::{
     ledger::Entry,
     plan::{PARTITIONS, ROUTES},
-    target::reason,
+    target::{Mood, reason},
 };
 
 /// The route whose key the target soon forgets. A repeat goes out at once, and GUARANTEES.md G4 does not promise that a
 /// target will not apply the first request after it forgot the key.
 const SHORT_MEMORY: usize = 1;
 
+/// What becomes of a request whose answer nobody hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Lost,
+    Applied,
+    AppliedLate,
+}
+
 impl World {
     /// Nobody hears what became of a request. It was applied, or it is lost, or it is applied later, until the
     /// request's own deadline.
     pub(super) fn lose_answer(&mut self, pick: usize, dice: u8) {
-        let live: Vec<usize> =
-            (0..self.flights.len()).filter(|at| self.flights[*at].ticket.is_some()).collect();
+        let live = self.awaited();
         if live.is_empty() {
             return;
         }
         let at = live[pick % live.len()];
+        let fate = match dice & 3 {
+            2 | 3 => Fate::AppliedLate,
+            1 => Fate::Applied,
+            _ => Fate::Lost,
+        };
+        self.lose(at, fate, Mood::of(dice, self.trouble));
+    }
+
+    /// See [`World::lose_answer`]. One that the target has worked on already is only not heard of; who shares its request shares its fate.
+    pub fn lose(&mut self, at: usize, fate: Fate, mood: Mood) {
         for at in self.companions(at) {
             let untouched = self.flights[at].reply.is_none();
-            let later =
-                self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads && dice & 2 != 0;
-            if untouched && later {
-                let mut ghost = self.flights[at].clone();
-                (ghost.ticket, ghost.batch) = (None, None);
-                ghost.over = ghost.times_out;
-                self.flights.push(ghost);
-            } else if untouched && dice & 1 != 0 {
-                self.process(at, dice);
+            let late = self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads;
+            match fate {
+                Fate::AppliedLate if untouched && late => {
+                    let mut ghost = self.flights[at].clone();
+                    (ghost.ticket, ghost.batch) = (None, None);
+                    ghost.over = ghost.times_out;
+                    self.flights.push(ghost);
+                }
+                Fate::Applied if untouched => self.process(at, mood),
+                _ => {}
             }
         }
         self.unanswered(at);
@@ -46,11 +64,20 @@ impl World {
         (0..self.flights.len()).filter(ours).collect()
     }
 
+    /// Requests that this process waits for.
+    pub fn awaited(&self) -> Vec<usize> {
+        (0..self.flights.len()).filter(|at| self.is_awaited(&self.flights[*at])).collect()
+    }
+
+    /// Requests that may still be applied, although nobody waits for them.
+    pub fn late(&self) -> Vec<usize> {
+        (0..self.flights.len()).filter(|at| self.flights[*at].ticket.is_none()).collect()
+    }
+
     pub(super) fn apply_late(&mut self, pick: usize, dice: u8) {
-        let late: Vec<usize> =
-            (0..self.flights.len()).filter(|at| self.flights[*at].ticket.is_none()).collect();
+        let late = self.late();
         if !late.is_empty() {
-            self.process(late[pick % late.len()], dice);
+            self.process(late[pick % late.len()], Mood::of(dice, self.trouble));
         }
     }
 
@@ -67,18 +94,18 @@ impl World {
     }
 
     /// The write fails, or only its acknowledgement does.
-    pub(super) fn fail_intent(&mut self, dice: u8) {
-        if let Some((partition, until)) = self.ledger.asked.pop() {
-            if dice & 1 != 0 {
+    pub fn fail_intent(&mut self, written: bool) {
+        if let Some((partition, until)) = self.me.asked.pop() {
+            if written {
                 self.ledger.write_range((partition, until));
             }
             self.seen.hit("shared Intent failed");
             return self.tell(Input::RangeFailed(PartitionId(partition as u32)));
         }
-        let queue = &mut self.ledger.queue;
+        let queue = &mut self.me.queue;
         let Some(at) = queue.iter().position(|w| matches!(w.entry, Entry::Intent(_))) else { return };
         let Some(write) = queue.remove(at) else { return };
-        if dice & 1 != 0 {
+        if written {
             self.ledger.apply(&write);
         }
         self.seen.hit("Intent failed");
@@ -86,7 +113,7 @@ impl World {
     }
 
     /// Time passes; what times out meanwhile does so at its own moment.
-    pub(super) fn pass(&mut self, ms: u64, dice: u8) {
+    pub fn pass(&mut self, ms: u64, dice: u8) {
         let end = self.now + ms;
         while let Some((at, due)) = self.next_time_out().filter(|(_, due)| *due <= end) {
             self.now = due.max(self.now);
@@ -95,49 +122,57 @@ impl World {
         let before = self.clock().mono;
         self.now = end;
         let after = self.clock();
-        let expired = self.partitions.iter().any(|p| (before..after.mono).contains(&p.lease_until));
-        if expired && self.core.gauges().postings > 0 {
+        let expired = self.me.partitions.iter().any(|p| (before..after.mono).contains(&p.lease_until));
+        if expired && self.me.core.gauges().postings > 0 {
             self.seen.hit("lease expired with work waiting");
         }
-        self.core.tick(after);
+        self.me.core.tick(after);
         self.carry_out();
+        self.as_zombie(|zombie| {
+            zombie.me.core.tick(zombie.clock());
+            zombie.carry_out();
+        });
     }
 
     pub(super) fn pass_to_wake(&mut self, dice: u8) {
-        let wake = self.core.next_wake().map(|mono| self.born + mono);
+        let wake = self.me.core.next_wake().map(|mono| self.me.born + mono);
         let time_out = self.next_time_out().map(|(_, due)| due);
         let Some(next) = wake.into_iter().chain(time_out).min() else { return };
         self.pass(next.saturating_sub(self.now), dice);
     }
 
-    fn next_time_out(&self) -> Option<(usize, u64)> {
+    pub fn next_time_out(&self) -> Option<(usize, u64)> {
         let due = |f: &super::Flight| if f.ticket.is_some() { f.times_out } else { f.over };
         self.flights.iter().map(due).enumerate().min_by_key(|(_, due)| *due)
     }
 
     fn time_out(&mut self, at: usize, dice: u8) {
-        if self.flights[at].ticket.is_none() {
+        let flight = &self.flights[at];
+        if flight.ticket.is_some() && flight.epoch != self.me.epoch {
+            return self.as_zombie(|zombie| zombie.time_out(at, dice));
+        }
+        if flight.ticket.is_none() {
             match dice & 1 {
-                0 => self.process(at, dice), // at the very last moment
-                _ => drop(self.flights.swap_remove(at)),
+                0 => drop(self.flights.swap_remove(at)),
+                _ => self.process(at, Mood::of(dice, self.trouble)), // at the very last moment
             }
             return;
         }
         for at in self.companions(at) {
             if self.flights[at].reply.is_none() && dice & 1 != 0 {
-                self.process(at, dice);
+                self.process(at, Mood::of(dice, self.trouble));
             }
         }
         self.unanswered(at);
     }
 
-    pub(super) fn rebalance(&mut self, partition: usize, dice: u8) {
-        let state = &mut self.partitions[partition];
+    pub fn rebalance(&mut self, partition: usize, dice: u8) {
+        let state = &mut self.me.partitions[partition];
         if !state.assigned {
             self.assign(partition);
         } else if !state.draining && dice & 1 != 0 {
             state.draining = true;
-            self.core.drain(PartitionId(partition as u32), u64::MAX);
+            self.me.core.drain(PartitionId(partition as u32), u64::MAX);
             self.carry_out();
         } else {
             self.revoke(partition, dice);
@@ -146,37 +181,41 @@ impl World {
 
     /// The group gives a partition to its next owner when the lease of the last one is over, or it has drained: by then
     /// so is every request at U that has no Intent to tell its deadline.
-    pub(super) fn assign(&mut self, partition: usize) {
-        let upsert = |f: &super::Flight| f.shared && ROUTES[f.request.route] == Class::Upsert;
-        if self.flights.iter().any(|f| f.partition == partition && upsert(f) && f.over > self.now) {
+    pub fn assign(&mut self, partition: usize) {
+        if !self.may_be_assigned(partition) {
             return;
         }
-        let state = &mut self.partitions[partition];
+        let state = &mut self.me.partitions[partition];
         (state.assigned, state.draining, state.paused) = (true, false, false);
         (state.position, state.stored, state.lease_until) = (state.committed, state.committed, 0);
-        self.core.assign(PartitionId(partition as u32), state.committed);
-        self.core.inherit(PartitionId(partition as u32), self.ledger.range(partition));
+        self.me.core.assign(PartitionId(partition as u32), state.committed);
+        self.me.core.inherit(PartitionId(partition as u32), self.ledger.range(partition));
+    }
+
+    pub fn may_be_assigned(&self, partition: usize) -> bool {
+        let upsert = |f: &super::Flight| f.shared && ROUTES[f.request.route] == Class::Upsert;
+        !self.flights.iter().any(|f| f.partition == partition && upsert(f) && f.over > self.now)
     }
 
     /// Writes under way are done or dropped before somebody reads the ledger again: the caller's duty.
-    pub(super) fn revoke(&mut self, partition: usize, dice: u8) {
+    pub fn revoke(&mut self, partition: usize, dice: u8) {
         let now = self.clock();
-        self.core.revoke(PartitionId(partition as u32), now);
+        self.me.core.revoke(PartitionId(partition as u32), now);
         let (theirs, others): (Vec<_>, Vec<_>) =
-            self.ledger.queue.drain(..).partition(|w| w.partition == partition);
-        self.ledger.queue = others.into();
-        self.ledger.asked.retain(|(p, _)| *p != partition);
-        self.rereads.retain(|r| r.partition != partition);
+            self.me.queue.drain(..).partition(|w| w.partition == partition);
+        self.me.queue = others.into();
+        self.me.asked.retain(|(p, _)| *p != partition);
+        self.me.rereads.retain(|r| r.partition != partition);
         if dice & 2 != 0 {
             theirs.iter().for_each(|w| self.ledger.apply(w));
-            self.unreported.extend(theirs);
+            self.me.unreported.extend(theirs);
         }
         let other = |l: &Letter| !matches!(l, Letter::Record { partition: p, .. } if *p == partition);
-        self.letters.retain(other);
-        self.lettered.retain(other);
+        self.me.letters.retain(other);
+        self.me.lettered.retain(other);
         self.flights.iter_mut().filter(|f| f.partition == partition).for_each(|f| f.orphan = true);
-        self.tickets.retain(|_, known| known.partition != partition || dice & 4 != 0);
-        let state = &mut self.partitions[partition];
+        self.me.tickets.retain(|_, known| known.partition != partition || dice & 4 != 0);
+        let state = &mut self.me.partitions[partition];
         state.assigned = false;
         state.draining = false;
         if dice & 8 != 0 {
@@ -187,43 +226,43 @@ impl World {
 
     /// The process dies. What was durable stays, reported or not; requests that left may be applied later.
     pub(super) fn crash(&mut self, dice: u8) {
-        for _ in 0..usize::from(dice) % (self.ledger.queue.len() + 1) {
-            let written = self.ledger.write_next();
-            self.unreported.extend(written);
+        for _ in 0..usize::from(dice) % (self.me.queue.len() + 1) {
+            self.write_next();
         }
-        for asked in std::mem::take(&mut self.ledger.asked) {
+        for asked in std::mem::take(&mut self.me.asked) {
             if dice & 8 != 0 {
                 self.ledger.write_range(asked);
             }
         }
-        if !self.unreported.is_empty() {
-            self.seen.hit("crash with a durable write not yet reported");
-        }
         if dice & 1 != 0 {
-            (0..self.letters.len()).for_each(|_| self.write_letter(0));
+            (0..self.me.letters.len()).for_each(|_| self.write_letter(0));
         }
-        if self.has_effect_without_outcome() {
-            self.seen.hit("crash after the effect and before the outcome");
-        }
-        self.flights.retain(|f| !f.reads && f.reply.is_none());
-        self.flights.iter_mut().for_each(|f| (f.ticket, f.batch) = (None, None));
-        self.ledger.queue.clear();
-        self.unreported.clear();
-        self.letters.clear();
-        self.lettered.clear();
-        self.consults.clear();
-        self.rereads.clear();
-        self.tickets.clear();
-        self.silent_until.fill(0);
-        self.partitions.iter_mut().for_each(|p| p.assigned = false);
+        self.die();
         self.boot(dice);
         if dice & 6 != 0 {
             self.renew_leases();
         }
     }
 
+    /// What was durable stays, reported or not.
+    pub fn die(&mut self) {
+        if !self.me.unreported.is_empty() {
+            self.seen.hit("crash with a durable write not yet reported");
+        }
+        if self.has_effect_without_outcome() {
+            self.seen.hit("crash after the effect and before the outcome");
+        }
+        let epoch = self.me.epoch;
+        self.flights.retain(|f| f.epoch != epoch || (!f.reads && f.reply.is_none()));
+        self.flights.iter_mut().filter(|f| f.epoch == epoch).for_each(|f| (f.ticket, f.batch) = (None, None));
+        let mut logs = std::mem::take(&mut self.me.partitions);
+        logs.iter_mut().for_each(|p| p.assigned = false);
+        self.me = Process::new(nothing(), logs, epoch);
+    }
+
     fn has_effect_without_outcome(&self) -> bool {
-        let requests = (0..PARTITIONS).flat_map(|p| &self.partitions[p].log).flat_map(|r| &r.requests);
+        let requests =
+            (0..PARTITIONS).flat_map(|p| self.me.partitions[p].log.iter()).flat_map(|r| &r.requests);
         requests.into_iter().any(|r| {
             self.ledger.outcome(r.event, r.route).is_none() && self.targets.effects(r.event, r.route) > 0
         })

@@ -2,10 +2,12 @@
 
 use delivery::{Input, PartitionId, Prior, ReadBack};
 
-use super::{Flight, Letter, Reply, World};
+use super::{Flight, Letter, Process, Reply, World};
 use crate::{ledger::Entry, target::Mood};
 
-enum Move {
+/// A step of something that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
     Consult(usize),
     Write,
     WriteRange(usize),
@@ -18,17 +20,22 @@ enum Move {
 }
 
 impl World {
-    fn moves(&self) -> Vec<Move> {
-        let mut moves: Vec<Move> = (0..self.consults.len()).map(Move::Consult).collect();
-        if !self.ledger.queue.is_empty() {
+    /// What the current process and the target can do next.
+    pub fn moves(&self) -> Vec<Move> {
+        self.moves_of(&self.me)
+    }
+
+    pub fn moves_of(&self, process: &Process) -> Vec<Move> {
+        let mut moves: Vec<Move> = (0..process.consults.len()).map(Move::Consult).collect();
+        if !process.queue.is_empty() {
             moves.push(Move::Write);
         }
-        moves.extend((0..self.ledger.asked.len()).map(Move::WriteRange));
-        moves.extend((0..self.rereads.len()).map(Move::ReadAgain));
-        moves.extend((0..self.unreported.len()).map(Move::Report));
-        moves.extend((0..self.letters.len()).map(Move::WriteLetter));
-        moves.extend((0..self.lettered.len()).map(Move::ReportLetter));
-        let awaited = self.flights.iter().enumerate().filter(|(_, flight)| flight.ticket.is_some());
+        moves.extend((0..process.asked.len()).map(Move::WriteRange));
+        moves.extend((0..process.rereads.len()).map(Move::ReadAgain));
+        moves.extend((0..process.unreported.len()).map(Move::Report));
+        moves.extend((0..process.letters.len()).map(Move::WriteLetter));
+        moves.extend((0..process.lettered.len()).map(Move::ReportLetter));
+        let awaited = self.flights.iter().enumerate().filter(|(_, flight)| flight.is_awaited_by(process));
         moves.extend(awaited.map(|(at, flight)| match flight.reply {
             None => Move::Process(at),
             Some(_) => Move::Answer(at),
@@ -45,66 +52,70 @@ impl World {
         if moves.is_empty() {
             return;
         }
-        match moves.swap_remove(pick % moves.len()) {
+        let next = moves.swap_remove(pick % moves.len());
+        self.make(next, Mood::of(dice, self.trouble), 1 + usize::from(dice) % 4);
+    }
+
+    /// `mood` is what a request runs into, `most` how many records are read again at a time.
+    pub fn make(&mut self, next: Move, mood: Mood, most: usize) {
+        match next {
             Move::Consult(at) => self.consult(at),
             Move::Write => {
-                let written = self.ledger.write_next();
-                self.unreported.extend(written);
+                self.write_next();
             }
             Move::Report(at) => {
-                let write = self.unreported.swap_remove(at);
+                let write = self.me.unreported.swap_remove(at);
                 self.tell(match write.entry {
                     Entry::Intent(_) => Input::IntentDurable(write.ticket),
                     Entry::Outcome(_) => Input::OutcomeDurable(write.ticket),
                 });
             }
             Move::WriteRange(at) => {
-                let (partition, until) = self.ledger.asked.remove(at);
+                let (partition, until) = self.me.asked.remove(at);
                 self.ledger.write_range((partition, until));
                 self.tell(Input::RangeDurable { partition: PartitionId(partition as u32), until });
             }
-            Move::ReadAgain(at) => self.read_again(at, dice),
+            Move::ReadAgain(at) => self.read_again(at, most),
             Move::WriteLetter(at) => self.write_letter(at),
             Move::ReportLetter(at) => self.report_letter(at),
-            Move::Process(at) => self.process(at, dice),
+            Move::Process(at) => self.process(at, mood),
             Move::Answer(at) => self.answer(at),
         }
     }
 
     fn consult(&mut self, at: usize) {
-        let ticket = self.consults.swap_remove(at);
-        let Some(known) = self.tickets.get(&ticket) else { return };
+        let ticket = self.me.consults.swap_remove(at);
+        let Some(known) = self.me.tickets.get(&ticket) else { return };
         let (prior, last_version) = self.ledger.known(known.request);
         if let Prior::Intent(intent) = &prior {
-            let foreign = intent.epoch != self.epoch;
+            let foreign = intent.epoch != self.me.epoch;
             self.seen.hit(if foreign { "foreign Intent met" } else { "own Intent met after a rebalance" });
         }
         self.tell(Input::Known { ticket, prior, last_version });
     }
 
     pub(super) fn write_letter(&mut self, at: usize) {
-        let letter = self.letters.swap_remove(at);
+        let letter = self.me.letters.swap_remove(at);
         match letter {
             Letter::Posting(_, request) => self.ledger.dead_letter(request),
             Letter::Record { partition, offset } => self.ledger.dead_letter_unreadable(partition, offset),
         }
-        self.lettered.push(letter);
+        self.me.lettered.push(letter);
     }
 
     fn report_letter(&mut self, at: usize) {
-        match self.lettered.swap_remove(at) {
+        match self.me.lettered.swap_remove(at) {
             Letter::Posting(ticket, _) => self.tell(Input::DeadLettered(ticket)),
             Letter::Record { partition, offset } => {
-                self.core.release(PartitionId(partition as u32), offset);
+                self.me.core.release(PartitionId(partition as u32), offset);
                 self.carry_out();
             }
         }
     }
 
     /// The target works on a request.
-    pub(super) fn process(&mut self, at: usize, dice: u8) {
+    pub fn process(&mut self, at: usize, mood: Mood) {
         let (request, reads) = (self.flights[at].request, self.flights[at].reads);
-        let mood = Mood::of(dice, self.trouble);
         let reply = if reads {
             Reply::ReadBack(self.targets.look(request, mood))
         } else {
@@ -174,7 +185,7 @@ impl World {
         let (Reply::Answer(answer) | Reply::ReadBack(ReadBack::Failed(answer))) = reply else { return };
         if let delivery::Answer::Again { after_ms: Some(ms), scope: delivery::Scope::Connection, .. } = answer
         {
-            self.silent_until[route] = self.silent_until[route].max(self.now + ms);
+            self.me.silent_until[route] = self.me.silent_until[route].max(self.now + ms);
         }
     }
 }

@@ -92,3 +92,24 @@ fn name(text: &str) -> Result<String, String> {
         _ => Err("small letters, digits and `_`, beginning with a letter".to_owned()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use contract::Contracts;
+    use event::ObjectKind;
+    use mapping::{
+        Mapping,
+        payload::{Parts, Source},
+    };
+
+    use super::*;
+
+    /// Whoever begins with it begins with a mapping that holds against the contract.
+    #[test]
+    fn the_mapping_compiles() {
+        let data = Contracts::embedded().object(ObjectKind::Invoice).data_type();
+        let base = Some(Source { name: "invoice.vrl".into(), text: MAPPING.into() });
+        assert!(Mapping::compile_for(&data, &Parts { base, ..Parts::default() }).unwrap().is_some());
+    }
+}

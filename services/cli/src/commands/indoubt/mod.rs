@@ -1,6 +1,5 @@
 //! `counterfoil indoubt`: what nobody knows the end of, with its evidence, and what an operator decides about it.
 
-mod log;
 mod show;
 
 use std::{process::ExitCode, time::Duration};
@@ -12,6 +11,7 @@ use kafka::Producer;
 use service_kit::config::Flags;
 
 use crate::{
+    commands::log,
     error::{self, CommandError},
     settings::{RegistryArgs, Settings, SettingsArgs, TopicSettingsArgs},
 };

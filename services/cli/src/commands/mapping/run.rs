@@ -1,11 +1,16 @@
 //! `counterfoil mapping test`: the cases of base mappings and overlays.
 
-use std::process::ExitCode;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::Args;
 use mapping::{Mapping, connectors, payload::Parts};
 use serde_json::json;
-use sink::RouteMappings;
+use sink::{RouteMappings, payload_fields};
+use target::Connector;
 
 use super::{
     Folders,
@@ -67,13 +72,40 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
         error::coded(&code, errors)
     })?;
     let mut told = Vec::new();
+    let mut definitions = BTreeMap::new();
     for (system, object, base) in connectors.bases() {
         let Ok(kind) = object.split('.').next().unwrap_or_default().parse() else { continue };
-        let parts = Parts { base: Some(base.clone()), ..Parts::default() };
-        let mapping = Mapping::compile(kind, &parts).unwrap_or_default(); // it was compiled by `load`
+        let fields = match definitions.entry(system) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(definition(dir, system)?),
+        }
+        .as_ref()
+        .and_then(|definition| payload_fields(definition, object));
+        let parts = Parts { base: Some(base.clone()), fields: fields.clone(), ..Parts::default() };
+        let mapping = match Mapping::compile(kind, &parts) {
+            Ok(mapping) => mapping,
+            Err(problems) => {
+                told.extend(
+                    problems
+                        .iter()
+                        .map(|one| Told { file: base.name.clone(), difference: Some(one.to_string()) }),
+                );
+                continue;
+            }
+        };
         let folder = dir.join(system).join("mappings");
         let of = |_: &mapping::payload::Case| (object.to_owned(), Some(0));
         told.extend(cases::run(&folder, object, of, &[mapping])?);
     }
     Ok(told)
+}
+
+/// The definition that stands beside base mappings, if there is one.
+fn definition(dir: &Path, system: &str) -> anyhow::Result<Option<Connector>> {
+    let path = dir.join(format!("{system}.yaml"));
+    let Ok(yaml) = std::fs::read_to_string(path) else { return Ok(None) };
+    Connector::parse(system, &yaml).map(Some).map_err(|error| {
+        let code = error.code().to_owned();
+        error::coded(&code, error)
+    })
 }

@@ -1,10 +1,10 @@
-//! What the topics say: which outcomes are in doubt, and the records that their events came in.
+//! What the topics say: outcomes, and the records that their events came in.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{Decoder, Outcome, OutcomeStatus, WriterSchema, decode_event, decode_outcome, split_wire};
-use event::{EventId, RecordKey};
+use event::{Envelope, EventId, ObjectKind, RecordKey, TenantId};
 use kafka::{Label, Met, Range, RangeReader, RangeRecord};
 use tokio::runtime::Handle;
 use topics::names;
@@ -18,30 +18,29 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record as it came.
-pub(super) struct Record {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    pub(super) label: Label,
-    pub(super) value: Bytes,
+pub(crate) struct Record {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) label: Label,
+    pub(crate) value: Bytes,
 }
 
 impl Record {
     /// The headers that came with it.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let headers = self.label.headers.iter().flat_map(|headers| headers.iter());
         headers.map(|(name, value)| (name.as_str(), value.as_ref()))
     }
 }
 
 /// What is in doubt by the region's outcome events, oldest first. Reads all of them: the newest of an event counts.
-pub(super) async fn in_doubt(settings: &Settings, decoder: Decoder) -> anyhow::Result<Vec<Outcome>> {
-    let topic: Arc<str> = Arc::from(names::outcome(&settings.region));
-    let log = Log { settings: settings.clone(), decoder, runtime: Handle::current() };
-    tokio::task::spawn_blocking(move || log.in_doubt(&topic)).await?
+pub(crate) async fn in_doubt(settings: &Settings, decoder: Decoder) -> anyhow::Result<Vec<Outcome>> {
+    let log = Log::new(settings.clone(), decoder);
+    tokio::task::spawn_blocking(move || log.in_doubt()).await?
 }
 
 /// The first record of the outcome's event.
-pub(super) async fn record_of(
+pub(crate) async fn record_of(
     settings: &Settings,
     decoder: Decoder,
     outcome: &Outcome,
@@ -49,32 +48,50 @@ pub(super) async fn record_of(
     let topic: Arc<str> = Arc::from(names::object_topic(&settings.region, outcome.event_type.object()));
     let key = RecordKey::new(outcome.tenant.clone(), outcome.event_type.object(), outcome.entity.as_str())?;
     let (key, event) = (key.to_bytes(), outcome.event_id);
-    let log = Log { settings: settings.clone(), decoder, runtime: Handle::current() };
+    let log = Log::new(settings.clone(), decoder);
     let at = Arc::clone(&topic);
     let found = tokio::task::spawn_blocking(move || log.record(&at, &key, event)).await??;
     found.ok_or_else(|| error::command(CommandError::RecordGone { event, topic: topic.to_string() }))
 }
 
-struct Log {
+/// Reads topics whole. Blocking.
+pub(crate) struct Log {
     settings: Settings,
     decoder: Decoder,
     runtime: Handle,
 }
 
 impl Log {
-    fn in_doubt(&self, topic: &Arc<str>) -> anyhow::Result<Vec<Outcome>> {
-        let mut doubts = HashMap::new();
-        self.read(topic, |_, record| {
+    /// A reader of the region's topics, for a thread that may block.
+    pub(crate) fn new(settings: Settings, decoder: Decoder) -> Self {
+        Self { settings, decoder, runtime: Handle::current() }
+    }
+
+    /// Waits for something, on a thread that may block.
+    pub(crate) fn wait_for<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// Every outcome there is, in the order of each event.
+    pub(crate) fn outcomes(&self, mut visit: impl FnMut(Outcome)) -> anyhow::Result<()> {
+        let topic: Arc<str> = Arc::from(names::outcome(&self.settings.region));
+        self.read(&topic, |_, record| {
             let Some(value) = record.value else { return Ok(true) };
             let (id, datum) = split_wire(value)?;
-            let outcome = decode_outcome(&*self.schema(id)?, datum)?;
+            visit(decode_outcome(&*self.schema(id)?, datum)?);
+            Ok(true)
+        })
+    }
+
+    fn in_doubt(&self) -> anyhow::Result<Vec<Outcome>> {
+        let mut doubts = HashMap::new();
+        self.outcomes(|outcome| {
             let posting = (outcome.event_id, outcome.route.clone(), outcome.generation);
             if outcome.status == OutcomeStatus::InDoubt {
                 doubts.insert(posting, outcome);
             } else {
                 doubts.remove(&posting);
             }
-            Ok(true)
         })?;
         let mut doubts: Vec<Outcome> = doubts.into_values().collect();
         doubts.sort_by_key(|outcome| (outcome.settled_at, outcome.event_id.0));
@@ -93,6 +110,24 @@ impl Log {
             Ok(found.is_none())
         })?;
         Ok(found)
+    }
+
+    /// The events that an object's topic has now, in the order of each partition; a record that is no event is passed over.
+    pub(crate) fn events(
+        &self,
+        object: ObjectKind,
+        tenant: &TenantId,
+        mut visit: impl FnMut(Envelope, Record) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let topic: Arc<str> = Arc::from(names::object_topic(&self.settings.region, object));
+        self.read(&topic, |partition, record| {
+            let of_tenant = RecordKey::tenant_of(record.key.unwrap_or_default()).as_ref() == Some(tenant);
+            let (Some(value), true) = (record.value, of_tenant) else { return Ok(true) };
+            let Ok((id, datum)) = split_wire(value) else { return Ok(true) };
+            let Ok(event) = decode_event(&*self.schema(id)?, datum) else { return Ok(true) };
+            let (topic, value) = (Arc::clone(&topic), Bytes::copy_from_slice(value));
+            visit(event.envelope, Record { topic, partition, label: record.label(), value })
+        })
     }
 
     /// Every record that is there now, until `visit` wants no more.
