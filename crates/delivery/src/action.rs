@@ -33,6 +33,13 @@ pub enum Action {
         /// The hard deadline of the request, in milliseconds from now.
         timeout_ms: u64,
     },
+    /// Send these postings in one request, giving up after `timeout_ms` → [`Input::AnsweredTogether`].
+    SendTogether {
+        /// The postings, two or more, each with the number of its attempt.
+        postings: Vec<(Ticket, u32)>,
+        /// The hard deadline of the request, in milliseconds from now.
+        timeout_ms: u64,
+    },
     /// Read the document by its external id → [`Input::ReadBack`].
     ReadBack {
         /// The posting.
@@ -106,6 +113,8 @@ pub enum Input {
     RangeFailed(PartitionId),
     /// The target answered, or did not.
     Answered(Ticket, Answer),
+    /// The target answered a request that several shared, or did not: each has its own answer, and none is missing.
+    AnsweredTogether(Vec<(Ticket, Answer)>),
     /// What reading the target showed.
     ReadBack(Ticket, ReadBack),
     /// The dead letter is acknowledged by the brokers.

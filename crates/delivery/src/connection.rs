@@ -7,7 +7,7 @@ use std::{
 
 use ahash::AHashMap;
 
-use crate::{budget::Budget, digest, posting::Ticket, time::Now, turns::TenantId};
+use crate::{batch::Gathering, budget::Budget, digest, posting::Ticket, time::Now, turns::TenantId};
 
 /// Requests in a row without an answer, after which a target is taken to be away.
 pub(crate) const SILENCES: u32 = 8;
@@ -52,6 +52,10 @@ pub(crate) struct Connection {
     pub(crate) applied: u64,
     /// Requests in a row of which nobody knows the effect.
     pub(crate) silences: u32,
+    /// Most postings that share a request.
+    pub(crate) company: usize,
+    /// Whether the first in line waits for company.
+    pub(crate) gathering: Gathering,
 }
 
 impl Connection {
@@ -70,12 +74,19 @@ impl Connection {
             refusals: 0,
             applied: 0,
             silences: 0,
+            company: 1,
+            gathering: Gathering::Idle,
         }
     }
 
     /// How many requests may be in flight: one probe while the target seems to be away, whatever the limit otherwise.
     fn slots(&self) -> usize {
-        if self.refusals > 0 || self.seems_away() { 1 } else { self.limits.concurrency }
+        if self.probes() { 1 } else { self.limits.concurrency }
+    }
+
+    /// Whether one request at a time looks whether the target is there again.
+    pub(crate) fn probes(&self) -> bool {
+        self.refusals > 0 || self.seems_away()
     }
 
     /// Whether so many requests in a row went without an answer that the connection is held back as a whole.
@@ -86,12 +97,19 @@ impl Connection {
     /// Intents are written this far ahead of the free slots, so that a slot never waits for the disk, and no further,
     /// so that few postings are left unresolved by a crash.
     pub(crate) fn may_stage(&self) -> bool {
-        self.staged < self.slots()
+        self.staged < self.slots() * self.shared_by()
     }
 
     /// Whether a slot is free that nothing is staged for, and a request of it may leave.
-    pub(crate) fn has_free_slot(&mut self, now: Now) -> bool {
-        self.staged + self.in_flight < self.slots() && self.room(now) > self.staged as u64
+    /// With `in_company`, a slot is taken by as many as share a request.
+    pub(crate) fn has_free_slot(&mut self, in_company: bool, now: Now) -> bool {
+        let staged = if in_company { self.staged / self.shared_by() } else { self.staged };
+        staged + self.in_flight < self.slots() && self.room(now) > staged as u64
+    }
+
+    /// How many share a request at most, as things are.
+    fn shared_by(&self) -> usize {
+        if self.probes() { 1 } else { self.company }
     }
 
     /// Whether a request may leave now, as far as its budgets are not concerned.
@@ -135,9 +153,11 @@ impl Hash for Connection {
             refusals,
             applied,
             silences,
+            company,
+            gathering,
         } = self;
         (limits, tenant, budgets, refill_at, staging, staged, ready, in_flight).hash(state);
-        (blocked_until, refusals, applied, silences).hash(state);
+        (blocked_until, refusals, applied, silences, company, gathering).hash(state);
         digest::map(taken, state);
     }
 }

@@ -1,9 +1,11 @@
 //! The core itself: its state and the calls that change it. How one posting moves on is in [`flow`].
 
 mod answers;
+mod batches;
 mod conflation;
 mod digest;
 mod flow;
+mod launch;
 mod limits;
 mod pausing;
 mod shared;
@@ -375,6 +377,7 @@ impl Core {
             match wake {
                 Wake::Posting(ticket) => flow::wake(self, ticket, now),
                 Wake::Connection(id) => self.pump(id, now),
+                Wake::Departure(id) => self.gathered(id, now),
                 Wake::Full(id) => self.still_full(id, now),
             }
         }
@@ -425,6 +428,9 @@ impl Core {
     fn insert(&mut self, new: NewPosting, partition: PartitionId, offset: i64) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
         let mut posting = Posting::new(new, partition, offset, self.serial);
+        if let (Some(bulk), Some(connection)) = (new.bulk, self.connections.get_mut(&new.connection)) {
+            connection.company = connection.company.max(bulk.max_items as usize);
+        }
         if let Some(state) = self.partitions.get_mut(&partition) {
             posting.backlog = state.load.owner(&new, offset);
             state.load.came(posting.backlog);

@@ -5,6 +5,7 @@
 //! beside them, decisions go out as [`Action`]. What cannot happen here cannot fail here.
 
 mod action;
+mod batch;
 mod budget;
 mod connection;
 mod core;
@@ -25,6 +26,7 @@ mod window;
 
 pub use crate::{
     action::{Action, Input, Prior, ReadBack},
+    batch::Bulk,
     budget::Limit,
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},

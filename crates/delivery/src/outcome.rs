@@ -105,6 +105,8 @@ pub enum Answer {
 pub enum Scope {
     /// This posting's lane only.
     Lane,
+    /// Nothing: others that shared its request were refused with it, by itself it may well be taken.
+    Apart,
     /// Everything on the connection (throttled, unreachable, not authenticated).
     Connection,
 }

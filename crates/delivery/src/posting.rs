@@ -3,6 +3,7 @@
 use event::{EntityId, PostingKey};
 
 use crate::{
+    batch::Bulk,
     connection::ConnectionId,
     lane::LaneKey,
     outcome::{Intent, Outcome, Reason, ResolvedBy, Status},
@@ -59,6 +60,8 @@ pub struct NewPosting {
     pub conflate: bool,
     /// What the target locks while it works on the posting, hashed: requests that share it go one after the other.
     pub lock: Option<u64>,
+    /// How it may share a request with others, if it may.
+    pub bulk: Option<Bulk>,
     /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.
     pub accepted_at: i64,
 }
@@ -137,6 +140,8 @@ pub(crate) struct Posting {
     pub(crate) unknown: bool,
     /// Whether a look has found a part of it applied.
     pub(crate) begun: bool,
+    /// Whether it goes by itself from now on: nobody could say what became of it among others, or they were refused as a whole.
+    pub(crate) apart: bool,
     /// The newest version that was applied to the entity on this route.
     pub(crate) last_version: Option<i64>,
     pub(crate) reason: Option<Reason>,
@@ -168,6 +173,7 @@ impl Posting {
             retried: false,
             unknown: false,
             begun: false,
+            apart: false,
             last_version: None,
             reason: None,
             known: None,

@@ -85,6 +85,7 @@ fn ticket() -> Ticket {
         alone: false,
         conflate: false,
         lock: None,
+        bulk: None,
         accepted_at: 0,
     };
     let mut tickets = Vec::new();

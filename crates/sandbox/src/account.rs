@@ -1,5 +1,7 @@
 //! One account: its documents, its protection against repeats, its faults and its oracle, behind one short lock.
 
+mod bulk;
+
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -24,6 +26,8 @@ use crate::{
     shelf::{Content, Shelf},
     write::{Verb, Write},
 };
+
+pub(crate) use bulk::Body;
 
 /// Changes an account takes before it refuses more; bounds its memory.
 const MAX_EFFECTS: u64 = 5_000_000;

@@ -51,6 +51,20 @@ impl Answer {
         }
     }
 
+    /// An answer that is no document's.
+    pub(crate) fn plain(status: StatusCode, body: String) -> Self {
+        Self { status, body: body.into(), version: None, location: None, retry_after: false }
+    }
+
+    /// What it says as one of several: its body, and its status.
+    pub(crate) fn as_item(&self) -> serde_json::Value {
+        let mut item: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if let Some(fields) = item.as_object_mut() {
+            fields.insert("status".to_owned(), self.status.as_u16().into());
+        }
+        item
+    }
+
     /// The response, marked as a replay or not.
     pub(crate) fn into_response(self, replayed: bool) -> Response<Body> {
         let mut response = json_response(self.status, self.body);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
+    body::Body as HttpBody,
     extract::{Path, Query, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -13,7 +13,7 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    account::{Account, Admission, Reply, Step},
+    account::{Account, Admission, Body, Reply, Step},
     answer::{etag, json_response},
     body,
     collection::Collection,
@@ -32,6 +32,7 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
     Router::new()
         .route("/{account}/api/v1/{collection}", post(create).get(list))
         .route("/{account}/api/v1/{collection}/by-external-id/{external_id}", put(upsert).get(find))
+        .route("/{account}/api/v1/{collection}/bulk", post(create_several).put(upsert_several))
         .route("/{account}/api/v1/{collection}/{id}", get(fetch))
         .with_state(sandbox)
 }
@@ -91,6 +92,49 @@ async fn upsert(
     write(sandbox, account, collection, Some(external_id), request).await
 }
 
+async fn create_several(
+    State(sandbox): State<Sandbox>,
+    Path((account, collection)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    several(sandbox, account, collection, true, request).await
+}
+
+async fn upsert_several(
+    State(sandbox): State<Sandbox>,
+    Path((account, collection)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    several(sandbox, account, collection, false, request).await
+}
+
+async fn several(
+    sandbox: Sandbox,
+    account: String,
+    collection: String,
+    create: bool,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (account, collection, delay) = match enter(&sandbox, &account, &collection, true, &parts.headers) {
+        Ok(entered) => entered,
+        Err(reply) => return reply.into_response(),
+    };
+    let read = body::read(body).await;
+    let items = read.and_then(|bytes| body::parse::<Body>(&bytes)?.writes(collection, create));
+    let items = match items {
+        Ok(items) => items,
+        Err(refusal) => return account.refuse(&refusal).into_response(),
+    };
+    match account.begin_bulk() {
+        Ok(verdict) => {
+            let complete = move |account: &Account| account.complete_bulk(items, verdict);
+            later(account, delay, verdict, complete).await.into_response()
+        }
+        Err(reply) => reply.into_response(),
+    }
+}
+
 async fn write(
     sandbox: Sandbox,
     account: String,
@@ -113,16 +157,24 @@ async fn write(
     };
     match account.begin(write, delay) {
         Step::Done(reply) => reply.into_response(),
-        Step::Later(delay, write, verdict) => later(account, delay, *write, verdict).await.into_response(),
+        Step::Later(delay, write, verdict) => {
+            let complete = move |account: &Account| account.complete(*write, verdict);
+            later(account, delay, verdict, complete).await.into_response()
+        }
     }
 }
 
 /// Carries a delayed write out. In a task of its own: the client giving up must not stop it.
-async fn later(account: Arc<Account>, delay: Duration, write: Write, verdict: Verdict) -> Reply {
+async fn later(
+    account: Arc<Account>,
+    delay: Duration,
+    verdict: Verdict,
+    complete: impl FnOnce(&Account) -> Reply + Send + 'static,
+) -> Reply {
     let late = if let Verdict::ApplyLate(late) = verdict { late } else { Duration::ZERO };
     let task = tokio::spawn(async move {
         tokio::time::sleep(delay + late).await;
-        account.complete(write, verdict)
+        complete(&account)
     });
     if !late.is_zero() {
         tokio::time::sleep(delay).await;
@@ -231,7 +283,7 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
 
 pub(crate) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => json_response(StatusCode::OK, Body::from(bytes)),
+        Ok(bytes) => json_response(StatusCode::OK, HttpBody::from(bytes)),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -60,6 +60,12 @@ pub struct Change {
     /// With `idempotency: key`, an injected failure is stored for the key and repeated, as Stripe does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_failures: Option<bool>,
+    /// The next so many requests for several documents are refused as a whole with 400, nothing is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk_refuse_next: Option<u64>,
+    /// The answers to the next so many requests for several documents say nothing of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk_short_next: Option<u64>,
     /// Every request's connection is closed at once, nothing is applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<bool>,
@@ -100,6 +106,10 @@ pub struct Settings {
     pub apply_late_ms: u64,
     pub fail_status: u16,
     pub store_failures: bool,
+    /// How many of them are still to come.
+    pub bulk_refuse_next: u64,
+    /// How many of them are still to come.
+    pub bulk_short_next: u64,
     pub down: bool,
     pub strict_references: bool,
     /// The empty string: never.
@@ -124,6 +134,8 @@ impl Default for Settings {
             apply_late_ms: 0,
             fail_status: 503,
             store_failures: false,
+            bulk_refuse_next: 0,
+            bulk_short_next: 0,
             down: false,
             strict_references: false,
             books_closed_before: String::new(),
@@ -186,6 +198,8 @@ impl Settings {
         put(&mut self.apply_late_ms, change.apply_late_ms);
         put(&mut self.fail_status, change.fail_status);
         put(&mut self.store_failures, change.store_failures);
+        put(&mut self.bulk_refuse_next, change.bulk_refuse_next);
+        put(&mut self.bulk_short_next, change.bulk_short_next);
         put(&mut self.down, change.down);
         put(&mut self.strict_references, change.strict_references);
         put(&mut self.books_closed_before, change.books_closed_before.clone());

@@ -80,6 +80,9 @@ pub(crate) struct Write {
     pub(crate) logged: Option<usize>,
 }
 
+/// Key, event id and source version.
+type Told = (Option<Arc<str>>, Option<Arc<str>>, Option<u64>);
+
 impl Write {
     /// Reads a request; `path_id` is the external id of a PUT.
     pub(crate) fn read(
@@ -97,6 +100,27 @@ impl Write {
         let source_version = short(headers, SOURCE_VERSION, "X-Counterfoil-Source-Version")?
             .map(|text| text.parse().map_err(|_| Refusal::BadHeader("X-Counterfoil-Source-Version")))
             .transpose()?;
+        Self::of(collection, (verb, path_id), (key, event_id, source_version), bytes)
+    }
+
+    /// One item of several. By its external id it is the same write as a PUT of it alone.
+    pub(crate) fn of_item(
+        collection: Collection,
+        verb: Verb,
+        external_id: &str,
+        told: Told,
+        bytes: &[u8],
+    ) -> Result<Self, Refusal> {
+        let path_id = (verb != Verb::Create).then_some(external_id);
+        Self::of(collection, (verb, path_id), told, bytes)
+    }
+
+    fn of(
+        collection: Collection,
+        (verb, path_id): (Verb, Option<&str>),
+        (key, event_id, source_version): Told,
+        bytes: &[u8],
+    ) -> Result<Self, Refusal> {
         let checked = body::check(collection, path_id, bytes)?;
         Ok(Self {
             collection,

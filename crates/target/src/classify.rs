@@ -98,18 +98,47 @@ impl Classifier {
         let at = |paths: &[JsonPath]| paths.iter().find_map(|path| path.text(json.as_ref()?));
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        self.judge((status, headers), code, message, json.as_ref())
+    }
+
+    /// The first rule that matches decides.
+    fn judge(
+        &self,
+        (status, headers): (u16, &HeaderMap),
+        code: Option<String>,
+        message: String,
+        json: Option<&Value>,
+    ) -> Answer {
         let rule =
             self.rules.iter().find(|rule| rule.when.matches(status, headers, code.as_deref(), &message));
         let (class, outcome, wait) = match rule {
             Some(rule) => (rule.class, rule.outcome, rule.wait.clone()),
             None => unlisted(status),
         };
-        let after_ms = wait.and_then(|wait| wait.ms(headers, json.as_ref()));
+        let after_ms = wait.and_then(|wait| wait.ms(headers, json));
         let said = match code {
             Some(code) => format!("{code}: {message}"),
             None => message,
         };
         answer(class, outcome, Some(status), &said, after_ms)
+    }
+
+    /// What the answer to one item of several means that is not applied. Without paths of its own its code and text stand where they
+    /// do in an answer to a single one.
+    pub(crate) fn classify_item(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        item: &Value,
+        (code, message): (&[JsonPath], &[JsonPath]),
+    ) -> Answer {
+        let own = |own: &[JsonPath], others: &[JsonPath]| {
+            let paths = if own.is_empty() { others } else { own };
+            paths.iter().find_map(|path| path.text(item))
+        };
+        let code = own(code, &self.code);
+        let message = own(message, &self.message).unwrap_or_else(|| item.to_string());
+        self.judge((status, headers), code, message, Some(item))
     }
 
     /// What it means that no answer came.

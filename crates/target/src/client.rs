@@ -26,6 +26,7 @@ use crate::{
     egress::{Egress, Guarded, refusal},
     feed::{Change, Place},
     operation::Run,
+    together::apart,
 };
 
 /// The largest answer that is read, in bytes.
@@ -88,6 +89,20 @@ impl Client {
     ) -> Answer {
         let run = Run { repeats: attempt > 1, ..self.run(endpoint, posting, timeout) };
         run.carry_out(standing).await
+    }
+
+    /// Sends several postings in one request, and answers for each, in their order. They share [`Endpoint::share`]'s kind.
+    pub async fn send_together(
+        &self,
+        endpoint: &Endpoint,
+        postings: &[&Posting],
+        timeout: Duration,
+    ) -> Vec<Answer> {
+        let nobody = Posting::asking();
+        match &endpoint.bulk {
+            Some(bulk) => self.run(endpoint, &nobody, timeout).carry_out_together(bulk, postings).await,
+            None => postings.iter().map(|_| apart()).collect(),
+        }
     }
 
     /// Looks a posting's document up by its reference. The standing says where the next [`Client::send`] goes on.

@@ -8,10 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{
     Account, ClassChoice, EndpointError, Secrets,
     auth::{self, captures},
+    bulk::Bulk,
     call::Call,
     definition::{
-        self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup, Object,
-        Operation, Request, Write,
+        self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup,
+        LookupFirst, Object, Operation, Request, Write,
     },
     endpoint::{Step, is_key},
     feed::Feed,
@@ -87,8 +88,37 @@ impl<'a> Compiler<'a> {
     fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
+        if call.has(&|name| *name == Name::Items) {
+            return Err(self.wrong("{{items}} stands for something in the request of a `bulk` only".into()));
+        }
         self.only_captured(|which| call.has(which))?;
         Ok(call)
+    }
+
+    /// How several are written in one request, where the operation allows it in this class: not where a repeat begins with a look.
+    pub(crate) fn bulk(
+        &self,
+        object: &str,
+        operation: &Operation,
+        write: &Write,
+        (class, path): (Class, &str),
+    ) -> Result<Option<Bulk>, EndpointError> {
+        let Some(bulk) = &write.bulk else { return Ok(None) };
+        let wrong = |what: String| self.wrong(format!("`bulk` of `{object}`: {what}"));
+        if !operation.then.is_empty() || operation.lookup_first == LookupFirst::Always {
+            return Err(wrong(
+                "an operation that has steps, or begins with a look, is carried out for one at a time".into(),
+            ));
+        }
+        if class == Class::Upsert && operation.upsert.is_none() {
+            return Ok(None);
+        }
+        let call = Call::compile(&self.based(&bulk.request), path, &self.known, false);
+        let call = call.map_err(wrong)?;
+        self.only_captured(|which| call.has(which))?;
+        let of = format!("{}@{}/{object}", self.connector.connector, self.connector.revision);
+        let parts = (call, &self.known, of.as_str());
+        Bulk::compile(bulk, parts, (class, self.connector.key.as_ref())).map(Some).map_err(wrong)
     }
 
     /// What signing in does not bring, no request can say.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Authenticator, Misfit, auth,
+    bulk::Bulk,
     call::{Call, Impossible},
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
@@ -117,6 +118,8 @@ pub struct Endpoint {
     looks_first: bool,
     repeats_harm: bool,
     pub(crate) write: Call,
+    /// How several are written at once.
+    pub(crate) bulk: Option<Bulk>,
     ok: Vec<u16>,
     id: Option<Place>,
     pub(crate) update: Option<Change>,
@@ -166,6 +169,7 @@ impl Endpoint {
                 call.add_key(&key.name);
             }
         }
+        let bulk = compiler.bulk(object, operation, write, (class, &path))?;
         let update = operation.update.as_ref();
         let update = update.map(|u| {
             Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
@@ -184,6 +188,7 @@ impl Endpoint {
             reference_chars: definition.reference.chars.clone(),
             looks_first,
             repeats_harm: !steps.0.is_empty() || class == Class::Upsert && operation.upsert.is_none(),
+            bulk,
             write: call,
             ok: write.ok.clone(),
             id: write.id.as_deref().map(Place::parse).transpose().map_err(|what| compiler.wrong(what))?,
@@ -210,6 +215,21 @@ impl Endpoint {
         };
         endpoint.steps.shrink_to_fit();
         Ok(endpoint)
+    }
+
+    /// How a posting may share a request with at most `most` in all, if it may.
+    pub fn share(&self, posting: &Posting, most: u32) -> Option<delivery::Bulk> {
+        self.bulk.as_ref()?.share(posting, most)
+    }
+
+    /// The most postings in a request; 1 where each has one of its own.
+    pub fn most_together(&self) -> u32 {
+        self.bulk.as_ref().map_or(1, Bulk::max_items)
+    }
+
+    /// Whether a posting of one and a posting of the other can share a request.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        self.bulk.as_ref().zip(other.bulk.as_ref()).is_some_and(|(one, two)| one.is_same(two))
     }
 
     /// What the target can do on this route.

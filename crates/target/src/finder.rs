@@ -194,7 +194,7 @@ impl Check {
         Ok(Self { path: json_path(&condition.path)?, is: condition.is.clone() })
     }
 
-    fn holds(&self, found: &Value) -> bool {
+    pub(crate) fn holds(&self, found: &Value) -> bool {
         let stands = self.path.get(found).unwrap_or(&Value::Null);
         match self.is.as_slice() {
             [] => match stands {

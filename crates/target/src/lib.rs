@@ -5,6 +5,7 @@
 
 mod access;
 mod auth;
+mod bulk;
 mod call;
 mod classify;
 mod client;
@@ -21,6 +22,7 @@ mod posting;
 mod preview;
 mod references;
 mod template;
+mod together;
 
 pub use crate::{
     access::Misfit,

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     Client, Endpoint, Posting, Standing,
     auth::{Prepared, Session},
+    bulk::Bulk,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
     endpoint::{Change as Update, Step, nothing_captured},
@@ -39,7 +40,7 @@ pub(crate) struct Run<'a> {
 /// Documents that a payload refers to, by object and reference: id and everything else, or none.
 type Documents = BTreeMap<(String, String), Option<(Option<Value>, Value)>>;
 /// Status, headers and body.
-type Exchange = (u16, HeaderMap, Bytes);
+pub(crate) type Exchange = (u16, HeaderMap, Bytes);
 
 impl Run<'_> {
     /// Carries the operation out, from where it stands.
@@ -137,6 +138,12 @@ impl Run<'_> {
         let names = self.names(&payload, None, None);
         let (status, headers, body) = self.exchange(&feed.call, &names, None, &Bytes::new(), false).await?;
         feed.read(&self.endpoint.classifier, status, &headers, &body)
+    }
+
+    /// The request for several, with all of their items.
+    pub(crate) async fn ask_for_all(&self, bulk: &Bulk, items: &Value) -> Result<Exchange, Answer> {
+        let names = Names { items: Some(items), ..self.names(&Value::Null, None, None) };
+        self.exchange(&bulk.call, &names, None, &Bytes::new(), false).await
     }
 
     /// From the beginning: the write, then all steps.
@@ -364,7 +371,7 @@ impl Run<'_> {
 
     /// Lets what the last request was signed with know what became of it. One that ended is replaced before the next
     /// attempt, which then need not wait.
-    fn judge(&self, answer: &mut Answer) {
+    pub(crate) fn judge(&self, answer: &mut Answer) {
         let session = self.session.lock().take();
         let (Some(auth), Some(session)) = (&self.endpoint.auth, session) else { return };
         match answer {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoint, Posting,
+    bulk::of_all,
     call::{Call, Impossible},
     finder::Sight,
     references,
@@ -84,6 +85,37 @@ impl Endpoint {
         let finder = self.finders.get(object)?;
         let (payload, captured) = (Value::Null, self.would_capture());
         Some(self.sketch("lookup", &finder.call, &Names::of(posting, &payload, &captured), false))
+    }
+
+    /// The request for all of `postings`, as a connection that wants that would send it; none if they cannot share one.
+    ///
+    /// # Errors
+    /// It cannot be made of them: what is missing.
+    pub fn preview_together(&self, postings: &[&Posting]) -> Option<Result<Preview, String>> {
+        let bulk = self.bulk.as_ref()?;
+        let items = postings.iter().map(|posting| bulk.item(posting).map(|(item, _)| item));
+        let items = match items.collect::<Result<Vec<Value>, _>>() {
+            Ok(items) => Value::Array(items),
+            Err(Impossible(what)) => return Some(Err(what)),
+        };
+        let (nobody, captured) = (Posting::asking(), self.would_capture());
+        let names = Names { items: Some(&items), ..Names::of(&nobody, &Value::Null, &captured) };
+        Some(self.sketch("bulk", &bulk.call, &names, false))
+    }
+
+    /// What the answer to that request means for each of `postings`; none if they cannot share one.
+    pub fn understands_together(
+        &self,
+        postings: &[&Posting],
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<Vec<Answer>> {
+        let bulk = self.bulk.as_ref()?;
+        let names = postings.iter().map(|posting| bulk.item(posting).ok().and_then(|(_, name)| name));
+        let names: Vec<Option<String>> = names.collect();
+        let answers = bulk.answers(&self.classifier, (status, headers, body), &names);
+        Some(answers.unwrap_or_else(|answer| vec![of_all(answer); names.len()]))
     }
 
     /// What signing in would bring.

@@ -150,6 +150,7 @@ fn every_answer_of_the_sandbox_has_its_meaning() {
             Answer::Refused(reason) => ("refused", reason),
             Answer::Again { reason, scope: Scope::Lane, .. } => ("again lane", reason),
             Answer::Again { reason, scope: Scope::Connection, .. } => ("again connection", reason),
+            Answer::Again { scope: Scope::Apart, .. } => panic!("{status} {code}: of one alone"),
             Answer::Unknown(reason) => ("unknown", reason),
             Answer::Unfinished { .. } | Answer::Stuck(_) => panic!("{status} {code}"),
         };

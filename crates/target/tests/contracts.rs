@@ -86,6 +86,32 @@ struct Sent {
     body: Option<Value>,
 }
 
+/// One request of `bulk.yaml`, for several postings, and answers to it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BulkCase {
+    name: String,
+    source: String,
+    object: String,
+    #[serde(default)]
+    conn: BTreeMap<String, String>,
+    references: Vec<String>,
+    payloads: Vec<Value>,
+    /// `KEY-0` stands for the key of the first posting.
+    expect: Sent,
+    answers: Vec<BulkAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BulkAnswer {
+    name: String,
+    status: u16,
+    body: Value,
+    /// One for each posting.
+    means: Vec<Means>,
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors")
 }
@@ -261,6 +287,56 @@ fn every_request_is_as_its_documentation_says() {
         }
     }
     assert!(number > 0, "no connector has a requests.yaml");
+}
+
+/// What goes out for several postings, and what the answer says of each.
+#[test]
+fn every_item_of_several_means_what_its_source_says() {
+    let mut number = 0;
+    for (system, (connector, _)) in definitions() {
+        for case in cases::<BulkCase>(&system, "bulk.yaml") {
+            number += 1;
+            let at = format!("{system}: {}", case.name);
+            assert!(!case.source.is_empty(), "{at}: it names no source");
+            let endpoint = endpoint(&connector, &case.object, None, &case.conn);
+            let key = |event| PostingKey {
+                event: EventId(Uuid::from_u128(event)),
+                route: RouteId(1),
+                generation: 0,
+            };
+            let postings = case.references.iter().zip(&case.payloads).zip(0..);
+            let postings: Vec<_> = postings
+                .map(|((reference, payload), event)| {
+                    endpoint.posting(key(event), reference, 3, payload.to_string().into()).unwrap()
+                })
+                .collect();
+            let postings: Vec<_> = postings.iter().collect();
+            let known = |text: String| {
+                (0..postings.len() as u128).fold(text, |text, event| {
+                    text.replace(&format!("KEY-{event}"), &key(event).idempotency_key().to_string())
+                })
+            };
+            let sent = endpoint.preview_together(&postings).unwrap().unwrap();
+            assert_eq!(sent.send, case.expect.send, "{at}");
+            let expected = known(case.expect.body.as_ref().unwrap().to_string());
+            let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(json(&sent.body), json(&expected), "{at}");
+            for answer in &case.answers {
+                let body = answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned);
+                let body = known(body);
+                let means = endpoint.understands_together(
+                    &postings,
+                    answer.status,
+                    &HeaderMap::new(),
+                    body.as_bytes(),
+                );
+                let said =
+                    means.unwrap().into_iter().map(|one| Means { code: None, ..said(Meaning::Answer(one)) });
+                assert_eq!(said.collect::<Vec<_>>(), answer.means, "{at}: {}", answer.name);
+            }
+        }
+    }
+    assert!(number >= 2, "{number} cases of several postings in one request");
 }
 
 /// A system has tests for what it can do, and a definition has nothing odd.

@@ -28,6 +28,8 @@ pub struct Limits {
     /// A field of the event's data, `a.b.c`: requests whose field says the same go one after the other, since the target
     /// locks what it names.
     pub serialize_on: Option<String>,
+    /// The most events that share a request, where the connector can do that; 1: each has its own.
+    pub bulk: u32,
 }
 
 /// So many within so much time.
@@ -59,13 +61,15 @@ impl Default for Limits {
             cost_bucket: None,
             exec_time: None,
             serialize_on: None,
+            bulk: 1,
         }
     }
 }
 
 /// Reads `limits`.
 pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
-    const KNOWN: &[&str] = &["concurrency", "rate", "quota", "cost_bucket", "exec_time", "serialize_on"];
+    const KNOWN: &[&str] =
+        &["concurrency", "rate", "quota", "cost_bucket", "exec_time", "serialize_on", "bulk"];
     let Some(node) = fields.get("limits") else { return Some(Limits::default()) };
     let fields = Fields::open(report, node, KNOWN)?;
     let concurrency = fields.integer("concurrency", 1..=1024, DEFAULT_CONCURRENCY);
@@ -76,6 +80,7 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
     let serialize_on = optional(&fields, "serialize_on", |node| {
         fields.as_text("serialize_on", node).map(|(text, _)| text.to_owned())
     });
+    let bulk = fields.integer("bulk", 1..=1024, 1);
     Some(Limits {
         concurrency: usize::try_from(concurrency?).ok()?,
         rate: rate?,
@@ -83,6 +88,7 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
         cost_bucket: cost_bucket?,
         exec_time: exec_time?,
         serialize_on: serialize_on?,
+        bulk: bulk?,
     })
 }
 

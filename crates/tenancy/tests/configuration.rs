@@ -380,7 +380,7 @@ fn every_kind_of_limit_is_read() {
         |text: &str| format!("connection: erp\nconnector: sandbox\nbase_url: http://x\nlimits: {text}\n");
     let read = limits(
         "{concurrency: 4, rate: {max: 60, per: 1m}, quota: {max: 5000, reserve_percent: 20}, \
-         cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id}",
+         cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id, bulk: 50}",
     );
     let dir = folder(&[("acme/connections/erp.yaml", Some(&read))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
@@ -393,6 +393,7 @@ fn every_kind_of_limit_is_read() {
         cost_bucket: Some(CostBucket { capacity: 1_000, per_second: 50, request: 10 }),
         exec_time: per_time(1_200_000, 300),
         serialize_on: Some("customer.id".to_owned()),
+        bulk: 50,
     };
     assert_eq!((&acme.connections["erp"].limits, acme.weight), (&expected, 1));
     let wrong = limits("{rate: {per: 1m}, cost_bucket: {capacity: 5, per_second: 1, request: 6}, rates: 3}");

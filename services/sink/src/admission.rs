@@ -182,6 +182,7 @@ fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
         alone: way.endpoint.needs_own_intent(),
         conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
+        bulk: way.endpoint.share(&posting, way.bulk).filter(|_| refused.is_none()),
         accepted_at: since / MICROS,
     };
     Job {

@@ -6,6 +6,7 @@ mod backlog;
 mod control;
 mod group;
 mod planning;
+mod together;
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -229,6 +230,10 @@ impl Engine {
             Message::Answered(ticket, answer) => {
                 crash::point("response_read");
                 self.inform(delivery::Input::Answered(ticket, answer));
+            }
+            Message::AnsweredTogether(answers) => {
+                crash::point("response_read");
+                self.inform(delivery::Input::AnsweredTogether(answers));
             }
             Message::ReadBack(ticket, seen, standing) => {
                 if let Some(active) = self.active.get_mut(&ticket) {

@@ -45,6 +45,8 @@ pub struct Guarantee {
     pub gives: Require,
     /// What the target may be asked for.
     pub limits: Limits,
+    /// The most events that share a request; 1: each has its own.
+    pub together: u32,
 }
 
 /// What an examination found.
@@ -140,7 +142,8 @@ fn misfits(route: &Route, connector: &Connector) -> Option<Vec<Problem>> {
 /// Objects of which the same can be said go together.
 fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     let same = |known: &&mut Guarantee| {
-        (known.class, known.lag_ms, known.on_existing) == (one.class, one.lag_ms, one.on_existing)
+        (known.class, known.lag_ms, known.on_existing, known.together)
+            == (one.class, one.lag_ms, one.on_existing, one.together)
     };
     match found.iter_mut().find(same) {
         Some(known) => known.objects.extend(one.objects),
@@ -165,6 +168,7 @@ fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarante
             Class::Neither(OnUnknown::Resend) => Require::AtLeastOnce,
         },
         limits: route.connection.limits.clone(),
+        together: endpoint.most_together().min(route.connection.limits.bulk),
     }
 }
 
@@ -294,7 +298,7 @@ impl Guarantee {
 
     /// The limits, in short.
     pub fn limits(&self) -> String {
-        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on } = &self.limits;
+        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on, bulk: _ } = &self.limits;
         let per = |limit: &PerTime, unit: &str| {
             format!("{}{unit} per {}", limit.max, Span(limit.per.as_millis() as u64))
         };
@@ -302,6 +306,7 @@ impl Guarantee {
         all.extend(rate.iter().chain(quota).map(|limit| per(limit, "")));
         all.extend(cost_bucket.map(|b| format!("{} points, {} per s", b.capacity, b.per_second)));
         all.extend(exec_time.as_ref().map(|limit| per(limit, " ms")));
+        all.extend((self.together > 1).then(|| format!("{} in a request", self.together)));
         all.extend(serialize_on.as_ref().map(|field| format!("one per {field}")));
         all.join(", ")
     }

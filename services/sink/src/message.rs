@@ -34,6 +34,8 @@ pub(crate) enum Message {
     Journal(Journaled),
     /// A target answered a posting.
     Answered(Ticket, Answer),
+    /// A target answered a request that several postings shared.
+    AnsweredTogether(Vec<(Ticket, Answer)>),
     /// A target answered a look-up.
     ReadBack(Ticket, ReadBack, Option<Standing>),
     /// The registry answered.

@@ -13,6 +13,7 @@ pub(crate) struct SinkMetrics {
     repeated: IntCounterVec,
     poison: IntCounterVec,
     attempts: IntCounterVec,
+    shared: IntCounterVec,
     latency: HistogramVec,
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
@@ -48,6 +49,11 @@ impl SinkMetrics {
                 &["code"],
             )?,
             attempts: metrics.counters("attempts_total", "requests sent to targets", &["tenant", "kind"])?,
+            shared: metrics.counters(
+                "shared_requests_total",
+                "requests that several postings shared",
+                &["tenant"],
+            )?,
             latency: metrics.histograms(
                 "latency_seconds",
                 "from acceptance at the gateway to the outcome",
@@ -145,6 +151,10 @@ impl SinkMetrics {
 
     pub(crate) fn poison(&self, code: &str) {
         self.poison.with_label_values(&[code]).inc();
+    }
+
+    pub(crate) fn shared(&self, tenant: &TenantId) {
+        self.shared.with_label_values(&[tenant.as_str()]).inc();
     }
 
     pub(crate) fn attempt(&self, tenant: &TenantId, kind: &str) {

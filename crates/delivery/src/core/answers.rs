@@ -18,10 +18,26 @@ impl Core {
     pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, now: Now) {
         let Some(id) = self.landed(ticket, now) else { return };
         self.note_health(id, ticket, &answer, now);
+        self.understand(id, ticket, answer, true, now);
+        self.go_on(id, now);
+    }
+
+    /// What becomes of a posting after its answer. Only if it `blocks` may it hold the connection back: a request does so once.
+    pub(super) fn understand(
+        &mut self,
+        id: ConnectionId,
+        ticket: Ticket,
+        answer: Answer,
+        blocks: bool,
+        now: Now,
+    ) {
+        let held = |scope: Scope| if blocks { scope } else { Scope::Lane };
         match answer {
             Answer::Applied { document } => self.settle(ticket, Status::Committed, document, now),
             Answer::Refused(reason) => self.refused(ticket, reason, now),
-            Answer::Again { reason, after_ms, scope } => self.again(ticket, reason, after_ms, scope, now),
+            Answer::Again { reason, after_ms, scope } => {
+                self.again(ticket, reason, after_ms, held(scope), now)
+            }
             Answer::Stuck(reason) => {
                 if let Some(posting) = self.posting(ticket) {
                     posting.reason = Some(reason);
@@ -29,7 +45,7 @@ impl Core {
                 self.settle(ticket, Status::InDoubt, None, now);
             }
             Answer::Unfinished { reason, after_ms, scope } => {
-                self.unfinished(ticket, reason, (after_ms, scope), now);
+                self.unfinished(ticket, reason, (after_ms, held(scope)), now);
             }
             Answer::Unknown(reason) => {
                 let applied = self.connections.get(&id).map_or(0, |c| c.applied);
@@ -42,11 +58,10 @@ impl Core {
                 self.doubt(ticket, now);
             }
         }
-        self.go_on(id, now);
     }
 
     /// What an answer says about the whole connection: that it is there, or, after several silences in a row, that it is not.
-    fn note_health(&mut self, id: ConnectionId, ticket: Ticket, answer: &Answer, now: Now) {
+    pub(super) fn note_health(&mut self, id: ConnectionId, ticket: Ticket, answer: &Answer, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match answer {
             Answer::Again { scope: Scope::Connection, .. }
@@ -144,7 +159,7 @@ impl Core {
     }
 
     /// The whole connection was refused for now.
-    fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
+    pub(super) fn block(&mut self, id: ConnectionId, event: EventId, after_ms: Option<u64>, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.refusals += 1;
         let wait = after_ms.unwrap_or_else(|| backoff_ms(connection.refusals, event));
@@ -248,6 +263,7 @@ impl Core {
             ReadBack::Absent | ReadBack::Differs { .. } | ReadBack::Unfinished { .. } => {
                 posting.unknown = false;
                 posting.begun = matches!(seen, ReadBack::Unfinished { .. });
+                posting.apart |= !matches!(seen, ReadBack::Absent); // it goes on from what stands there
                 self.stage(ticket, now);
             }
             ReadBack::Failed(answer) => {

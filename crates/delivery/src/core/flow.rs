@@ -25,6 +25,7 @@ pub(super) fn step(core: &mut Core, input: Input, now: Now) {
         Input::RangeDurable { partition, until } => core.range_durable(partition, until, now),
         Input::RangeFailed(partition) => core.range_failed(partition, now),
         Input::Answered(ticket, answer) => core.answered(ticket, answer, now),
+        Input::AnsweredTogether(answers) => core.answered_together(answers, now),
         Input::ReadBack(ticket, seen) => core.read_back(ticket, seen, now),
         Input::DeadLettered(ticket) => core.dead_lettered(ticket, now),
         Input::OutcomeDurable(ticket) => core.finish(ticket, None),
@@ -116,13 +117,11 @@ impl Core {
             let Some(connection) = self.connections.get(&id) else { return };
             let tenant = connection.tenant;
             let waits = !connection.ready.is_empty() && (unlimited || connection.may_send(now));
-            let waits = waits && (unlimited || self.has_room(id, now));
+            let waits = waits && !self.is_gathering(id, now) && (unlimited || self.has_room(id, now));
             if waits && !unlimited && !self.turns.is_open() {
                 self.turns.wait(tenant, id);
-            } else if waits
-                && let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.ready.pop_front())
-            {
-                self.launch(id, ticket, now);
+            } else if waits {
+                self.depart(id, now);
                 continue;
             }
             let turn = self.turns.is_open();
@@ -138,9 +137,11 @@ impl Core {
     /// operator, sent or not: it is written only for a slot that is free, in the tenant's `turn`.
     pub(super) fn may_intend(&mut self, id: ConnectionId, turn: bool, now: Now) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
-        let Some(next) = connection.staging.front() else { return false };
-        let parks =
-            self.postings.get(next.slot()).is_some_and(|p| p.new.class == Class::Neither(OnUnknown::Park));
+        let Some(next) = connection.staging.front().and_then(|next| self.postings.get(next.slot())) else {
+            return connection.may_stage() && !connection.staging.is_empty();
+        };
+        let parks = next.new.class == Class::Neither(OnUnknown::Park);
+        let in_company = next.seeks_company();
         if self.is_broken(Mutant::NoLimit) {
             return true;
         }
@@ -148,7 +149,7 @@ impl Core {
         if !parks {
             return connection.may_stage();
         }
-        let (tenant, free) = (connection.tenant, connection.has_free_slot(now));
+        let (tenant, free) = (connection.tenant, connection.has_free_slot(in_company, now));
         if free && !turn {
             self.turns.wait(tenant, id);
         } else if !free {
@@ -237,119 +238,6 @@ impl Core {
             connection.staged -= 1;
         }
         self.back_off(ticket, None, now);
-    }
-
-    /// Sends or reads, if the partition is still ours. Takes the posting out of `staged` either way.
-    pub(super) fn launch(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {
-        let epoch = self.options.epoch;
-        let no_lease = self.is_broken(Mutant::NoLease);
-        let trusts = self.is_broken(Mutant::TrustKeyForEver);
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let timeout_ms = connection.limits.timeout_ms;
-        let Some(posting) = self
-            .postings
-            .get_mut(ticket.slot())
-            .filter(|p| p.serial == ticket.serial && p.stage == Stage::Ready)
-        else {
-            return; // revoked meanwhile; `revoke` has given its place back
-        };
-        let Some(partition) = self.partitions.get_mut(&posting.partition) else { return };
-        if posting.shared
-            && posting.step == Step::Send
-            && !posting.unknown
-            && let Some(held) = self.paused.get_mut(&posting.new.key.route)
-        {
-            posting.stage = Stage::Staging;
-            connection.staged -= 1;
-            held.push(ticket);
-            return self.unlock(ticket, now);
-        }
-        // A drain lets out what has an Intent of its own already.
-        let leased = partition.is_leased(now) && !(posting.shared && partition.draining.is_some());
-        // Nobody will know the deadline of this request: at U it must be over when the lease is.
-        let fits = !posting.shared
-            || posting.new.class != Class::Upsert
-            || now.mono + timeout_ms <= partition.lease_until;
-        if !no_lease && (!leased || !fits) {
-            posting.stage = Stage::Unleased;
-            connection.staged -= 1;
-            partition.unleased.push(ticket);
-            return;
-        }
-        let expired = posting.key_expired(now) && !trusts;
-        let age_ms = posting.event_age_ms(now);
-        let outgrown =
-            posting.shared && !self.options.intents.is_shared(posting.new.class, timeout_ms, age_ms);
-        if posting.step == Step::Send && (expired || outgrown) {
-            // It waited so long for its slot that the target may have forgotten the key of the attempt before, or that no range
-            // may cover it any more.
-            posting.stage = Stage::Waiting;
-            posting.step = if expired { Step::Resolve } else { Step::Send };
-            connection.staged -= 1;
-            self.timers.set(now.mono, Wake::Posting(ticket));
-            return;
-        }
-        let outlives_intent = now.wall + timeout_ms as i64 > posting.intent_deadline;
-        if posting.step == Step::Send && outlives_intent && !posting.shared {
-            // It waited so long for its slot that the next owner might resolve it while our request is in flight.
-            posting.stage = Stage::Intending;
-            let intent = posting.renew_intent(epoch, timeout_ms, now);
-            self.actions.push(Action::WriteIntent(ticket, intent));
-            return;
-        }
-        connection.staged -= 1;
-        connection.in_flight += 1;
-        connection.budgets.iter_mut().for_each(|budget| budget.sent(now.mono));
-        self.turns.left();
-        check_invariant!(Bounded, connection.in_flight <= connection.limits.concurrency);
-        check_invariant!(OwnerSends, now.mono < partition.lease_until);
-        posting.stage = Stage::InFlight;
-        posting.request_over_at = now.mono + timeout_ms;
-        if posting.shared && posting.step == Step::Send {
-            posting.attempt += 1;
-            if posting.first_attempt_at.is_none() {
-                posting.first_attempted(now.wall, now);
-            }
-            check_invariant!(IntentBeforeSend, partition.range.covers(posting.offset));
-        }
-        self.actions.push(match posting.step {
-            Step::ReadBack => Action::ReadBack { ticket, timeout_ms },
-            Step::Send | Step::Resolve => {
-                check_invariant!(IntentBeforeSend, posting.attempt > 0 && posting.first_attempt_at.is_some());
-                check_invariant!(VersionOrder, !posting.is_stale());
-                Action::Send { ticket, attempt: posting.attempt, timeout_ms }
-            }
-        });
-    }
-
-    /// Gives the slot of an answered request back; [`Core::go_on`] lets others have it, once its answer is understood. Returns the
-    /// connection, unless the posting is gone.
-    pub(super) fn landed(&mut self, ticket: Ticket, now: Now) -> Option<ConnectionId> {
-        if let Some((id, lock)) = self.orphans.remove(&ticket) {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.in_flight -= 1;
-            }
-            self.turns.landed();
-            if let Some(lock) = lock {
-                self.pass_on(id, lock, now);
-            }
-            self.go_on(id, now);
-            return None;
-        }
-        let posting = self.posting(ticket).filter(|p| p.stage == Stage::InFlight)?;
-        let (id, over_at) = (posting.new.connection, posting.request_over_at);
-        let connection = self.connections.get_mut(&id)?;
-        connection.in_flight -= 1;
-        let took = (now.mono + connection.limits.timeout_ms).saturating_sub(over_at);
-        connection.budgets.iter_mut().for_each(|budget| budget.over(took, now.mono));
-        self.turns.landed();
-        Some(id)
-    }
-
-    /// A slot is free, and what its request told of the connection is known: those in line first.
-    pub(super) fn go_on(&mut self, id: ConnectionId, now: Now) {
-        self.feed(now);
-        self.pump(id, now);
     }
 
     fn dead_lettered(&mut self, ticket: Ticket, now: Now) {

@@ -60,12 +60,10 @@ impl Core {
         while let Some(id) = self.turns.next() {
             let ready = |core: &mut Self| {
                 let waits = core.connections.get(&id).is_some_and(|c| c.may_send(now) && !c.ready.is_empty());
-                waits && core.has_room(id, now)
+                waits && !core.is_gathering(id, now) && core.has_room(id, now)
             };
             if ready(self) {
-                if let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.ready.pop_front()) {
-                    self.launch(id, ticket, now);
-                }
+                self.depart(id, now);
             } else if self.may_intend(id, true, now)
                 && let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.staging.pop_front())
             {

@@ -1,6 +1,7 @@
 //! The rules of the core, one small test for each. How they hold together under faults is in `tests/model`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod batches;
 mod limits;
 mod looking;
 mod operator;

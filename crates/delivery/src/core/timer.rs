@@ -13,6 +13,8 @@ use crate::{connection::ConnectionId, posting::Ticket, window::PartitionId};
 pub(super) enum Wake {
     Posting(Ticket),
     Connection(ConnectionId),
+    /// A connection whose first in line waits for company.
+    Departure(ConnectionId),
     /// A partition whose window was full.
     Full(PartitionId),
 }

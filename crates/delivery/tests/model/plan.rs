@@ -13,6 +13,8 @@ pub const SHARED_MS: u64 = TIMEOUT_MS;
 
 /// Most requests over all connections, where they are limited.
 pub const IN_FLIGHT: usize = 2;
+/// Most postings in a request, where they share requests.
+pub const COMPANY: u32 = 3;
 /// Most requests of a connection within [`RATE_MS`], where they are limited.
 pub const RATE: u64 = 4;
 pub const RATE_MS: u64 = 160;
@@ -80,6 +82,8 @@ pub struct Plan {
     pub concurrency: usize,
     /// Whether connections have a rate, tenants take turns and targets lock.
     pub limited: bool,
+    /// Whether postings share requests.
+    pub bulk: bool,
     /// How many of 256 requests meet trouble.
     pub trouble: u8,
     /// Whether Intents are shared where they may be.
@@ -116,16 +120,22 @@ fn step() -> impl Strategy<Value = Step> {
 pub fn plan() -> impl Strategy<Value = Plan> {
     let records = prop::collection::vec(record(), 4..24);
     let steps = prop::collection::vec(step(), 50..400);
-    (records, (1..4usize, prop::bool::weighted(0.3)), 0..208u8, any::<bool>(), steps).prop_map(
-        |(records, (concurrency, limited), trouble, shared, steps)| Plan {
+    (
+        records,
+        (1..4usize, prop::bool::weighted(0.3), prop::bool::weighted(0.4)),
+        0..208u8,
+        any::<bool>(),
+        steps,
+    )
+        .prop_map(|(records, (concurrency, limited, bulk), trouble, shared, steps)| Plan {
             records,
             concurrency,
             limited,
+            bulk,
             trouble,
             shared,
             steps,
             #[cfg(feature = "mutants")]
             mutant: None,
-        },
-    )
+        })
 }

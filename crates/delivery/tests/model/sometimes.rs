@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
-const REQUIRED: [&str; 28] = [
+const REQUIRED: [&str; 31] = [
     "crash after the effect and before the outcome",
     "crash with a durable write not yet reported",
     "duplicate stopped by the ledger",
@@ -35,6 +35,9 @@ const REQUIRED: [&str; 28] = [
     "replaced by a newer version",
     "used up its rate",
     "all slots of the process taken",
+    "sent together",
+    "refused as a whole",
+    "nobody knows of several at once",
 ];
 
 impl Sometimes {

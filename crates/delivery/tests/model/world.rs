@@ -16,8 +16,8 @@ pub use progress::Move;
 use std::{collections::BTreeMap, rc::Rc};
 
 use delivery::{
-    Backlog, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit, NewPosting,
-    Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
+    Backlog, Bulk, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit,
+    NewPosting, Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     ledger::Ledger,
     plan::{
-        IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
+        COMPANY, IN_FLIGHT, LEASE_MS, Op, PARTITIONS, Plan, RATE, RATE_MS, ROUTES, SHARED_MS, SKEW_MS, Step,
         TIMEOUT_MS, WINDOW,
     },
     sometimes::Sometimes,
@@ -84,6 +84,8 @@ struct Flight {
     shared: bool,
     /// Its partition was revoked meanwhile.
     orphan: bool,
+    /// The number of the request that it shares with others.
+    batch: Option<u64>,
     /// What the target said, once it has worked on it.
     reply: Option<Reply>,
     /// When we give up; when the target has certainly given up.
@@ -118,6 +120,8 @@ pub struct World {
     pub seen: Sometimes,
     concurrency: usize,
     limited: bool,
+    bulk: bool,
+    batches: u64,
     trouble: u8,
     #[cfg(feature = "mutants")]
     pub mutant: Option<delivery::Mutant>,
@@ -141,6 +145,8 @@ impl World {
             seen: Sometimes::default(),
             concurrency: plan.concurrency,
             limited: plan.limited,
+            bulk: plan.bulk,
+            batches: 0,
             trouble: plan.trouble,
             #[cfg(feature = "mutants")]
             mutant: plan.mutant,
@@ -246,7 +252,7 @@ impl World {
             let wall = EPOCH_START_WALL + self.now as i64;
             let mut accepted = |r: &Request| *self.accepted.entry(r.event).or_insert(wall);
             let postings: Vec<NewPosting> =
-                record.requests.iter().map(|r| posting(*r, accepted(r), self.limited)).collect();
+                record.requests.iter().map(|r| posting(*r, accepted(r), (self.limited, self.bulk))).collect();
             let mut tickets = Vec::new();
             assert!(self.me.core.admit(id, offset, &postings, &mut tickets));
             self.note_tickets(tickets, record.requests, partition, offset);
@@ -282,8 +288,10 @@ impl World {
             let record = self.me.partitions[partition].log[next as usize].clone();
             let requests: Vec<Request> =
                 record.requests.into_iter().filter(|r| is_of(backlog, r.route)).collect();
-            let postings: Vec<NewPosting> =
-                requests.iter().map(|r| posting(*r, self.accepted[&r.event], self.limited)).collect();
+            let postings: Vec<NewPosting> = requests
+                .iter()
+                .map(|r| posting(*r, self.accepted[&r.event], (self.limited, self.bulk)))
+                .collect();
             let mut tickets = Vec::new();
             self.me.core.readmit(PartitionId(partition as u32), backlog, next, &postings, &mut tickets);
             read += usize::from(!requests.is_empty());
@@ -370,7 +378,7 @@ fn is_of(backlog: Backlog, route: usize) -> bool {
     }
 }
 
-fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
+fn posting(request: Request, accepted_at: i64, (limited, bulk): (bool, bool)) -> NewPosting {
     NewPosting {
         key: PostingKey {
             event: EventId(Uuid::from_u128(request.event as u128)),
@@ -390,6 +398,13 @@ fn posting(request: Request, accepted_at: i64, limited: bool) -> NewPosting {
         alone: false,
         conflate: limited,
         lock: limited.then_some(request.entity as u64 % 2),
+        bulk: bulk.then_some(Bulk {
+            kind: request.entity as u64 / 4,
+            max_items: COMPANY,
+            max_bytes: u32::MAX,
+            bytes: 1,
+            counts_each: false,
+        }),
         accepted_at,
     }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod auth;
+mod bulk;
 mod changes;
 mod errors;
 mod fields;
@@ -15,7 +16,7 @@ mod request;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, changes::*, errors::*, fields::*, object::*, request::*};
+pub use self::{auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, request::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    bulk::Bulk,
     changes::Changes,
     fields::PayloadField,
     request::Request,
@@ -138,6 +139,8 @@ pub struct Write {
     pub id: Option<String>,
     /// What to do with a document that says something else; absent means `overwrite` for an upsert, else `verify`.
     pub on_existing: Option<OnExisting>,
+    /// How many are written in one request, where a connection wants that.
+    pub bulk: Option<Bulk>,
 }
 
 /// A step after the write, with its own check.

@@ -94,7 +94,7 @@ impl Json {
             Value::Object(fields) => Self::Object(
                 fields
                     .iter()
-                    .map(|(name, value)| Ok((name.clone(), Self::compile(value, known)?)))
+                    .map(|(name, value)| Ok((field(name, known)?, Self::compile(value, known)?)))
                     .collect::<Result<_, String>>()?,
             ),
             other => Self::Constant(other.clone()),
@@ -139,6 +139,13 @@ impl Json {
             }
         })
     }
+}
+
+/// The name of a field, which can say what the connection gives.
+fn field(name: &str, known: &BTreeMap<String, String>) -> Result<String, String> {
+    let text = Text::compile(name, known, false)?;
+    let constant = text.constant().map(str::to_owned);
+    constant.ok_or_else(|| format!("the name of the field `{name}` can say {{{{conn.<value>}}}} only"))
 }
 
 /// Two objects in one. What is no object is replaced.

@@ -34,6 +34,8 @@ pub(crate) enum Name {
     Payload(JsonPath),
     /// What the system said when we signed in.
     Captured(Box<str>),
+    /// The items of a request for several.
+    Items,
 }
 
 /// What placeholders are filled with.
@@ -47,6 +49,8 @@ pub(crate) struct Scope<'a> {
     /// Sets the keys of a step apart from that of the write.
     pub(crate) step: Option<&'a str>,
     pub(crate) captured: &'a BTreeMap<String, String>,
+    /// Of a request for several.
+    pub(crate) items: Option<&'a Value>,
 }
 
 impl<'a> Scope<'a> {
@@ -56,7 +60,7 @@ impl<'a> Scope<'a> {
         payload: &'a Value,
         captured: &'a BTreeMap<String, String>,
     ) -> Self {
-        Self { posting, payload, id: None, version: None, step: None, captured }
+        Self { posting, payload, id: None, version: None, step: None, captured, items: None }
     }
 }
 
@@ -73,6 +77,7 @@ impl Name {
             "id" => Self::Id,
             "version" => Self::Version,
             "key" => Self::Key,
+            "items" => Self::Items,
             "event.id" => Self::EventId,
             "event.source_version" => Self::SourceVersion,
             _ => match text.split_once('.') {
@@ -97,6 +102,7 @@ impl Name {
             Self::Reference => Value::from(posting.reference()),
             Self::Id => scope.id.cloned().ok_or_else(|| missing("id"))?,
             Self::Version => scope.version.map(Value::from).ok_or_else(|| missing("version"))?,
+            Self::Items => scope.items.cloned().ok_or_else(|| missing("items"))?,
             Self::Key => Value::from(posting.idempotency_key(scope.step)),
             Self::EventId => Value::from(posting.key().event.to_string()),
             Self::SourceVersion => Value::from(posting.source_version()),

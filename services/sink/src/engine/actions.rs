@@ -29,6 +29,7 @@ impl Engine {
             Action::WriteIntent(ticket, intent) => self.write_intent(ticket, intent)?,
             Action::WriteRange { partition, until } => self.write_range(partition, until)?,
             Action::Send { ticket, attempt, .. } => self.post(ticket, attempt),
+            Action::SendTogether { postings, .. } => self.post_together(&postings),
             Action::ReadBack { ticket, .. } => self.look(ticket),
             Action::DeadLetter(ticket, reason) => self.dead_letter(ticket, &reason),
             Action::WriteOutcome(ticket, outcome) => self.write_outcome(ticket, outcome)?,
@@ -106,10 +107,7 @@ impl Engine {
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
         let standing = active.standing.clone();
-        if let Some(reason) = active.job.refused.clone() {
-            // It ends as if the target had said so; but a process before this one may have had another mapping, and sent it.
-            let perhaps_sent = self.parts.core.perhaps_sent(ticket);
-            let answer = if perhaps_sent { Answer::Stuck(reason) } else { Answer::Refused(reason) };
+        if let Some(answer) = self.refusal(ticket) {
             self.outbound.send(Message::Answered(ticket, answer)).ok();
             return;
         }
@@ -123,6 +121,14 @@ impl Engine {
             };
             report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
         });
+    }
+
+    /// How a posting ends of which nothing can be sent: as if the target had said so; but a process before this one may have had
+    /// another mapping, and sent it.
+    pub(super) fn refusal(&self, ticket: Ticket) -> Option<Answer> {
+        let reason = self.active.get(&ticket)?.job.refused.clone()?;
+        let perhaps_sent = self.parts.core.perhaps_sent(ticket);
+        Some(if perhaps_sent { Answer::Stuck(reason) } else { Answer::Refused(reason) })
     }
 
     fn look(&mut self, ticket: Ticket) {
@@ -149,7 +155,7 @@ impl Engine {
 
     /// The moment that was decided on with the lease in view, not one counted from now: the process may have been stopped
     /// in between, and somebody else may own the partition.
-    fn deadline(&self, ticket: Ticket) -> Option<Instant> {
+    pub(super) fn deadline(&self, ticket: Ticket) -> Option<Instant> {
         Some(self.parts.clock.instant(self.parts.core.request_over_at(ticket)?))
     }
 
@@ -227,12 +233,12 @@ fn of_nothing(seen: ReadBack) -> ReadBack {
 }
 
 /// None if the deadline has passed.
-fn time_left(deadline: Instant) -> Option<Duration> {
+pub(super) fn time_left(deadline: Instant) -> Option<Duration> {
     deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
 }
 
 /// Nothing was sent: the process was stopped, or had no processor, until after the request's deadline.
-fn overslept() -> Answer {
+pub(super) fn overslept() -> Answer {
     let reason = Reason {
         code: Arc::from("SNK-0009"),
         class: ErrorClass::Transient,

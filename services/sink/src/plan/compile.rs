@@ -171,6 +171,7 @@ impl Drawn<'_> {
                 connection,
                 connection_name: Arc::from(target.name.as_str()),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
+                bulk: target.limits.bulk,
                 endpoint,
                 mapping,
                 conflate: route.posts == Posts::State,

@@ -28,6 +28,8 @@ pub(crate) struct Way {
     pub(crate) connection_name: Arc<str>,
     /// The field of the event's data that names what the target locks.
     pub(crate) serialize_on: Option<Arc<str>>,
+    /// The most events that share a request.
+    pub(crate) bulk: u32,
     pub(crate) endpoint: Endpoint,
     /// What makes of an event's data what is sent; without one it is sent as it is.
     pub(crate) mapping: Option<Arc<Mapping>>,

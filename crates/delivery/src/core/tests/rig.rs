@@ -146,6 +146,7 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
         alone: false,
         conflate: false,
         lock: None,
+        bulk: None,
         accepted_at: 1_000_000,
     }
 }

@@ -154,6 +154,7 @@ impl Scope {
             records: self.records.iter().map(record).collect(),
             concurrency: self.concurrency,
             limited: false,
+            bulk: false,
             trouble: 0,
             shared,
             steps: Vec::new(),

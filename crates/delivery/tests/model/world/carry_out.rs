@@ -1,12 +1,14 @@
 //! Carries out what the core decides, and checks each decision against what is durable.
 
-use delivery::{Action, Class, Intent, Intents, Outcome, ResolvedBy, Status, Ticket};
+use std::collections::BTreeSet;
 
-use super::{Flight, Known, Letter, Reread, World};
+use delivery::{Action, Class, ErrorClass, Intent, Intents, Outcome, ResolvedBy, Scope, Status, Ticket};
+
+use super::{Flight, Known, Letter, Reply, Reread, World};
 use crate::{
     ledger::{Entry, Write},
-    plan::{IN_FLIGHT, RATE, RATE_MS, ROUTES, TIMEOUT_MS},
-    target::Request,
+    plan::{COMPANY, IN_FLIGHT, RATE, RATE_MS, ROUTES, TIMEOUT_MS},
+    target::{Request, again},
 };
 
 impl World {
@@ -24,10 +26,11 @@ impl World {
             Action::WriteRange { partition, until } => {
                 self.me.asked.push((partition.0 as usize, until));
             }
-            Action::Send { ticket, attempt, timeout_ms } => self.send(ticket, attempt, timeout_ms),
+            Action::Send { ticket, attempt, timeout_ms } => self.send(ticket, attempt, timeout_ms, None),
+            Action::SendTogether { postings, timeout_ms } => self.send_together(&postings, timeout_ms),
             Action::ReadBack { ticket, timeout_ms } => {
                 let over = self.now + timeout_ms;
-                self.depart(ticket, true, false, over);
+                self.depart(ticket, (true, false), over, None);
             }
             Action::DeadLetter(ticket, _) => {
                 let request = self.me.tickets[&ticket].request;
@@ -58,11 +61,32 @@ impl World {
         self.me.queue.push_back(Write { ticket, partition: known.partition, request: known.request, entry });
     }
 
+    /// Of one connection, and of each entity one at most; a target in trouble may refuse them as a whole.
+    fn send_together(&mut self, postings: &[(Ticket, u32)], timeout_ms: u64) {
+        self.batches += 1;
+        self.seen.hit("sent together");
+        let of = |(ticket, _): &(Ticket, u32)| self.me.tickets[ticket].request;
+        let entities: BTreeSet<usize> = postings.iter().map(|p| of(p).entity).collect();
+        let routes: BTreeSet<usize> = postings.iter().map(|p| of(p).route).collect();
+        let sizes = (postings.len() > 1, postings.len() <= COMPANY as usize, entities.len(), routes.len());
+        assert_eq!(sizes, (true, true, postings.len(), 1), "ORD-1: who shares a request");
+        for (ticket, attempt) in postings {
+            self.send(*ticket, *attempt, timeout_ms, Some(self.batches));
+        }
+        if self.trouble > 0 && (self.now + self.batches).is_multiple_of(5) {
+            self.seen.hit("refused as a whole");
+            let refused = again(ErrorClass::Validation, Some(0), Scope::Apart);
+            for flight in self.flights.iter_mut().filter(|f| f.batch == Some(self.batches)) {
+                flight.reply = Some(Reply::Answer(refused.clone()));
+            }
+        }
+    }
+
     /// INT-1: the durable Intent of this very attempt, by this process, with the hash of this request.
-    fn send(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64) {
+    fn send(&mut self, ticket: Ticket, attempt: u32, timeout_ms: u64, batch: Option<u64>) {
         let Known { request, partition, offset } = self.me.tickets[&ticket];
         if self.shares(request, partition, offset) {
-            return self.depart(ticket, false, true, self.now + timeout_ms);
+            return self.depart(ticket, (false, true), self.now + timeout_ms, batch);
         }
         let Some(Entry::Intent(Intent { attempt: intended, epoch, deadline, request_hash, .. })) =
             self.ledger.entry(request)
@@ -77,7 +101,7 @@ impl World {
         );
         let over = self.true_time(*deadline);
         assert!(over >= self.now + timeout_ms, "INT-1: the request may outlive its Intent");
-        self.depart(ticket, false, false, over);
+        self.depart(ticket, (false, false), over, batch);
     }
 
     /// INT-1 in its other form: a durable range covers the record, and its class makes a repeat harmless.
@@ -97,7 +121,7 @@ impl World {
         true
     }
 
-    fn depart(&mut self, ticket: Ticket, reads: bool, shared: bool, over: u64) {
+    fn depart(&mut self, ticket: Ticket, (reads, shared): (bool, bool), over: u64, batch: Option<u64>) {
         let known = self.me.tickets[&ticket];
         let (route, state) = (known.request.route, &self.me.partitions[known.partition]);
         let leased = self.clock().mono < state.lease_until;
@@ -123,25 +147,36 @@ impl World {
             reads,
             shared,
             orphan: false,
+            batch,
             reply: None,
             times_out: self.now + TIMEOUT_MS,
             over,
         });
-        let busy = self.flights.iter().filter(|f| self.is_awaited(f) && f.request.route == route).count();
+        let first = batch.is_none_or(|_| self.flights.iter().filter(|f| f.batch == batch).count() == 1);
+        let busy = self.requests(|f| f.request.route == route);
         assert!(busy <= self.concurrency, "BND-1: {busy} requests on route {route}");
         if self.limited {
-            self.within_limits(known.request);
+            self.within_limits(known.request, first);
         }
     }
 
-    fn within_limits(&mut self, request: Request) {
+    /// Requests that are waited for; those of a batch are one.
+    fn requests(&self, of: impl Fn(&Flight) -> bool) -> usize {
+        let waited = self.flights.iter().filter(|f| self.is_awaited(f) && of(f));
+        let (batches, alone): (Vec<_>, Vec<_>) = waited.map(|f| f.batch).partition(Option::is_some);
+        alone.len() + batches.into_iter().collect::<BTreeSet<_>>().len()
+    }
+
+    fn within_limits(&mut self, request: Request, first: bool) {
         let waited = |f: &&Flight| self.is_awaited(f);
-        let all = self.flights.iter().filter(waited).count();
+        let all = self.requests(|_| true);
         assert!(all <= IN_FLIGHT, "BND-1: {all} requests in flight");
         let lock = |r: Request| (r.route, r.entity % 2);
         let locked = self.flights.iter().filter(waited).filter(|f| lock(f.request) == lock(request)).count();
         assert_eq!(locked, 1, "BND-1: {request:?} leaves while its lock is held");
-        self.me.left.push((request.route, self.now));
+        if first {
+            self.me.left.push((request.route, self.now));
+        }
         let since = (self.now + 1).saturating_sub(RATE_MS);
         let lately =
             self.me.left.iter().filter(|(route, at)| *route == request.route && *at >= since).count();

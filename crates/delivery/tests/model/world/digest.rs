@@ -21,6 +21,8 @@ impl Hash for World {
             seen: _,
             concurrency: _,
             limited: _,
+            bulk: _,
+            batches: _, // names, and all that have them are in the flights
             trouble: _,
             #[cfg(feature = "mutants")]
                 mutant: _,

@@ -38,21 +38,30 @@ impl World {
         self.lose(at, fate, Mood::of(dice, self.trouble));
     }
 
-    /// See [`World::lose_answer`]. One that the target has worked on already is only not heard of.
+    /// See [`World::lose_answer`]. One that the target has worked on already is only not heard of; who shares its request shares its fate.
     pub fn lose(&mut self, at: usize, fate: Fate, mood: Mood) {
-        let untouched = self.flights[at].reply.is_none();
-        let late = self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads;
-        match fate {
-            Fate::AppliedLate if untouched && late => {
-                let mut ghost = self.flights[at].clone();
-                ghost.ticket = None;
-                ghost.over = ghost.times_out;
-                self.flights.push(ghost);
+        for at in self.companions(at) {
+            let untouched = self.flights[at].reply.is_none();
+            let late = self.flights[at].request.route != SHORT_MEMORY && !self.flights[at].reads;
+            match fate {
+                Fate::AppliedLate if untouched && late => {
+                    let mut ghost = self.flights[at].clone();
+                    (ghost.ticket, ghost.batch) = (None, None);
+                    ghost.over = ghost.times_out;
+                    self.flights.push(ghost);
+                }
+                Fate::Applied if untouched => self.process(at, mood),
+                _ => {}
             }
-            Fate::Applied if untouched => self.process(at, mood),
-            _ => {}
         }
         self.unanswered(at);
+    }
+
+    /// Itself, and whoever shares its request.
+    fn companions(&self, at: usize) -> Vec<usize> {
+        let Some(batch) = self.flights[at].batch else { return vec![at] };
+        let ours = |at: &usize| self.flights[*at].batch == Some(batch) && self.flights[*at].ticket.is_some();
+        (0..self.flights.len()).filter(ours).collect()
     }
 
     /// Requests that this process waits for.
@@ -76,7 +85,11 @@ impl World {
         let unknown = Answer::Unknown(reason(ErrorClass::Transient));
         let reads = self.flights[at].reads;
         let reply = if reads { Reply::ReadBack(ReadBack::Failed(unknown)) } else { Reply::Answer(unknown) };
-        self.flights[at].reply = Some(reply);
+        let companions = self.companions(at);
+        if companions.len() > 1 {
+            self.seen.hit("nobody knows of several at once");
+        }
+        companions.into_iter().for_each(|at| self.flights[at].reply = Some(reply.clone()));
         self.answer(at);
     }
 
@@ -145,8 +158,10 @@ impl World {
             }
             return;
         }
-        if self.flights[at].reply.is_none() && dice & 1 != 0 {
-            self.process(at, Mood::of(dice, self.trouble));
+        for at in self.companions(at) {
+            if self.flights[at].reply.is_none() && dice & 1 != 0 {
+                self.process(at, Mood::of(dice, self.trouble));
+            }
         }
         self.unanswered(at);
     }
@@ -239,7 +254,7 @@ impl World {
         }
         let epoch = self.me.epoch;
         self.flights.retain(|f| f.epoch != epoch || (!f.reads && f.reply.is_none()));
-        self.flights.iter_mut().filter(|f| f.epoch == epoch).for_each(|f| f.ticket = None);
+        self.flights.iter_mut().filter(|f| f.epoch == epoch).for_each(|f| (f.ticket, f.batch) = (None, None));
         let mut logs = std::mem::take(&mut self.me.partitions);
         logs.iter_mut().for_each(|p| p.assigned = false);
         self.me = Process::new(nothing(), logs, epoch);

@@ -2,7 +2,7 @@
 
 use delivery::{Input, PartitionId, Prior, ReadBack};
 
-use super::{Letter, Process, Reply, World};
+use super::{Flight, Letter, Process, Reply, World};
 use crate::{ledger::Entry, target::Mood};
 
 /// A step of something that is under way.
@@ -131,6 +131,9 @@ impl World {
 
     /// The answer of a request that has one reaches the core.
     pub(super) fn answer(&mut self, at: usize) {
+        if let Some(batch) = self.flights[at].batch {
+            return self.answer_together(batch);
+        }
         let flight = self.flights.swap_remove(at);
         let (Some(ticket), Some(reply)) = (flight.ticket, flight.reply) else { return };
         if flight.orphan {
@@ -153,6 +156,29 @@ impl World {
             }
         };
         self.tell(input);
+    }
+
+    /// One answer for all, once the target has worked on each of them.
+    fn answer_together(&mut self, batch: u64) {
+        let ours = |f: &Flight| f.batch == Some(batch) && f.ticket.is_some();
+        if self.flights.iter().filter(|f| ours(f)).any(|f| f.reply.is_none()) {
+            return;
+        }
+        let (flights, others): (Vec<_>, Vec<_>) = self.flights.drain(..).partition(|f| ours(f));
+        self.flights = others;
+        let mut answers = Vec::new();
+        for flight in flights {
+            if flight.orphan {
+                self.seen.hit("late answer to an orphan");
+            }
+            if let (Some(ticket), Some(reply @ Reply::Answer(answer))) = (flight.ticket, &flight.reply) {
+                answers.push((ticket, answer.clone()));
+                if !flight.orphan {
+                    self.note_silence(flight.request.route, reply);
+                }
+            }
+        }
+        self.tell(Input::AnsweredTogether(answers));
     }
 
     fn note_silence(&mut self, route: usize, reply: &Reply) {

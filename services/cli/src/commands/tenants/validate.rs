@@ -98,6 +98,7 @@ fn guarantee_json(guarantee: &Guarantee) -> Value {
         "lag_ms": guarantee.lag_ms,
         "on_unknown": guarantee.on_unknown(),
         "limits": guarantee.limits(),
+        "together": guarantee.together,
     })
 }
 

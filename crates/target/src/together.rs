@@ -1,0 +1,94 @@
+//! One request for several postings.
+
+use delivery::{Answer, ErrorClass, Scope};
+use serde_json::Value;
+
+use crate::{
+    Posting,
+    bulk::{Bulk, of_all},
+    call::Impossible,
+    classify::{impossible, reason},
+    operation::Run,
+};
+
+/// The items of a request, and whose they are.
+#[derive(Default)]
+struct Items {
+    values: Vec<Value>,
+    names: Vec<Option<String>>,
+    /// The places of their postings.
+    places: Vec<usize>,
+    bytes: usize,
+}
+
+impl Run<'_> {
+    /// Sends all of them, and says of each what became of it, in their order.
+    pub(crate) async fn carry_out_together(&self, bulk: &Bulk, postings: &[&Posting]) -> Vec<Answer> {
+        let mut answers = vec![None; postings.len()];
+        let mut items = Items::default();
+        for (place, posting) in postings.iter().enumerate() {
+            answers[place] = items.add(bulk, place, posting).err();
+        }
+        if !items.values.is_empty() {
+            let (values, names) = (Value::Array(items.values), items.names);
+            let got = self.exchange_together(bulk, &values, &names).await;
+            for (at, place) in items.places.into_iter().enumerate() {
+                answers[place] = Some(match &got {
+                    Ok(each) => each[at].clone(),
+                    Err(all) => all.clone(),
+                });
+            }
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(too_many)).collect()
+    }
+
+    async fn exchange_together(
+        &self,
+        bulk: &Bulk,
+        items: &Value,
+        names: &[Option<String>],
+    ) -> Result<Vec<Answer>, Answer> {
+        let asked = self.ask_for_all(bulk, items).await;
+        let answers = asked.and_then(|(status, headers, body)| {
+            bulk.answers(&self.endpoint.classifier, (status, &headers, &body), names)
+        });
+        match answers {
+            Ok(answers) => {
+                self.judge(&mut Answer::Applied { document: None });
+                Ok(answers)
+            }
+            Err(mut answer) => {
+                self.judge(&mut answer);
+                Err(of_all(answer))
+            }
+        }
+    }
+}
+
+impl Items {
+    /// Adds a posting; otherwise says what becomes of it.
+    fn add(&mut self, bulk: &Bulk, place: usize, posting: &Posting) -> Result<(), Answer> {
+        let (value, name) = bulk.item(posting).map_err(|Impossible(what)| impossible(&what))?;
+        let bytes = value.to_string().len() + 1;
+        if !self.values.is_empty() && self.bytes + bytes > bulk.max_bytes as usize {
+            return Err(too_many());
+        }
+        self.bytes += bytes;
+        self.values.push(value);
+        self.names.push(name);
+        self.places.push(place);
+        Ok(())
+    }
+}
+
+/// It was not sent: it goes with the next request.
+fn too_many() -> Answer {
+    let reason = reason(ErrorClass::Transient, None, "the request had no room for it; it was not sent");
+    Answer::Again { reason, after_ms: Some(0), scope: Scope::Lane }
+}
+
+/// None of them goes that way any more: nothing was sent, and each goes by itself.
+pub(crate) fn apart() -> Answer {
+    let reason = reason(ErrorClass::Transient, None, "it cannot share a request any more; it was not sent");
+    Answer::Again { reason, after_ms: Some(0), scope: Scope::Apart }
+}
