@@ -143,7 +143,8 @@ impl Bulk {
             return Err(classifier.classify(status, headers, body));
         }
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        if classifier.is_error(&json) {
+        // What tells the error of a single item, or of the whole, may be met in the answer of an item too.
+        if classifier.is_error(&json) && !self.answers_items(&json) {
             return Err(classifier.classify(status, headers, body));
         }
         if self.lists.is_empty() {
@@ -159,6 +160,13 @@ impl Bulk {
         }
         let unmatched = || lost("the answer does not say what became of this one of several");
         Ok(found.into_iter().map(|answer| answer.unwrap_or_else(unmatched)).collect())
+    }
+
+    /// Whether the answer says something of single items.
+    fn answers_items(&self, json: &Value) -> bool {
+        let said =
+            |list: &List| list.at.get(json).and_then(Value::as_array).is_some_and(|items| !items.is_empty());
+        self.lists.iter().any(said)
     }
 
     /// Too few answers, or too many, and none of them can be trusted to be anybody's.
