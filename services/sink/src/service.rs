@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ::control::{Pauses, State};
-use contract::{Contracts, Decoder, RegistryClient, RegistryError, outcome_subject};
+use contract::{Contracts, Decoder, RegistryClient, outcome_subject};
 use delivery::{Core, CoreOptions, Intents};
 use event::ObjectKind;
-use kafka::{GroupOptions, Journal, Member, RangeReader, ReadError, SettingsError};
-use ledger::{Ledger, LedgerError, LedgerOptions, Opened, Written};
+use kafka::{GroupOptions, Journal, Member};
+use ledger::{Ledger, LedgerOptions, Opened, Written};
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions, FileStore, TokenStore};
-use telemetry::{IntCounter, Metrics, MetricsError};
-use tenancy::{ConfigErrors, Environment, InForce, Live, TenantSet, TenantsFrom};
+use telemetry::{IntCounter, Metrics};
+use tenancy::{Environment, InForce, Live, TenantSet, TenantsFrom};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
@@ -19,94 +19,21 @@ use crate::{
     clock::Clock,
     doubts::Doubts,
     engine::{Engine, EngineError, Parts, passed_over},
+    inputs::{Topic, TopicProblem, check_topics},
     message::Message,
     metrics::SinkMetrics,
     options::{IntentsOption, Options},
     outbox::Outbox,
     partition,
-    plan::{Compiler, Plan, PlanError},
+    plan::{Compiler, Plan},
     planner::{Ask, Planner},
     shares::Shares,
     standby::{Copied, Standby},
+    start_error::StartError,
 };
 
 /// The wait before brokers or registry are asked again at the start.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// Why the sink could not start, or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The tenants' configuration has errors.
-    #[error(transparent)]
-    Tenants(ConfigErrors),
-    /// The configuration cannot be carried out.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The Kafka settings make no client.
-    #[error("the kafka settings cannot be used")]
-    Kafka(#[from] SettingsError),
-    /// The local ledger cannot be opened.
-    #[error("the ledger cannot be opened")]
-    Ledger(#[from] LedgerError),
-    /// The registry refuses.
-    #[error("the schema registry refuses the schema of outcome events")]
-    Registry(#[from] RegistryError),
-    /// A topic is not as it must be.
-    #[error("topic `{topic}` {what}; `counterfoil topics plan` shows what is missing")]
-    Topic {
-        /// The topic.
-        topic: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// An address cannot be listened on, or a root certificate cannot be read.
-    #[error("{what}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The metrics cannot be set up.
-    #[error("metrics cannot be set up")]
-    Metrics(#[from] MetricsError),
-    /// The session time-out leaves no time to send in.
-    #[error(
-        "session.timeout.ms of {session_ms} ms must be at least four times commit_every ({commit_ms} ms)"
-    )]
-    Lease {
-        /// The group's session time-out.
-        session_ms: u64,
-        /// How often offsets are committed.
-        commit_ms: u64,
-    },
-    /// The engine stopped.
-    #[error("the sink stopped: {0}")]
-    Stopped(String),
-}
-
-impl StartError {
-    /// The stable code, see docs/errors.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Tenants(error) => error.code(),
-            Self::Kafka(error) => error.code(),
-            Self::Ledger(error) => error.code(),
-            Self::Registry(error) => error.code(),
-            Self::Plan(PlanError::Egress { .. }) => "CFG-0122",
-            Self::Plan(PlanError::Access { source, .. }) => source.code(),
-            Self::Plan(PlanError::Mappings(errors)) => errors.code(),
-            Self::Plan(PlanError::Mapping { problems, .. }) => {
-                problems.first().map_or("CFG-0213", |one| one.code)
-            }
-            Self::Plan(_) => "CFG-0213",
-            Self::Topic { .. } => "SNK-0033",
-            Self::Lease { .. } => "SNK-0034",
-            Self::Io { .. } | Self::Metrics(_) | Self::Stopped(_) => "SNK-0035",
-        }
-    }
-}
 
 /// The sink, ready to run. Its admin server answers already.
 pub struct Service {
@@ -460,53 +387,6 @@ async fn open_ledger(
         warn!(path = %path.display(), "damaged ledger set aside, restoring from the changelog");
     }
     Ok(ledger)
-}
-
-/// A topic to read.
-struct Topic {
-    name: String,
-    partitions: i32,
-}
-
-enum TopicProblem {
-    /// The brokers may answer, or the topic may be created, later.
-    Waiting(String),
-    Wrong(StartError),
-}
-
-fn check_topics(
-    settings: &kafka::Settings,
-    region: &str,
-    plan: &Plan,
-    objects: &[ObjectKind],
-) -> Result<Vec<Topic>, TopicProblem> {
-    let waiting = |error: ReadError| TopicProblem::Waiting(crate::restore::chain(&error));
-    let known = RangeReader::new(settings).and_then(|r| r.topics()).map_err(waiting)?;
-    let partitions = |topic: &str| {
-        known
-            .get(topic)
-            .copied()
-            .ok_or_else(|| TopicProblem::Waiting(format!("topic `{topic}` does not exist")))
-    };
-    partitions(&topics::names::outcome(region))?;
-    partitions(&topics::names::control(region))?;
-    // Without its topic a tenant's first refusal could not be kept, and would stop everybody's events.
-    for tenant in std::iter::once(None).chain(plan.tenants().map(Some)) {
-        partitions(&topics::names::dlq(region, tenant))?;
-    }
-    let mut all = Vec::new();
-    for object in objects {
-        let topic = topics::names::object_topic(region, *object);
-        let changelog = topics::names::ledger(&topic);
-        let (have, want) = (partitions(&changelog)?, partitions(&topic)?);
-        if have != want {
-            // Another count would send an event and its ledger entry to different owners.
-            let what = format!("has {have} partitions, `{topic}` has {want}: they must be equal");
-            return Err(TopicProblem::Wrong(StartError::Topic { topic: changelog, what }));
-        }
-        all.push(Topic { name: topic, partitions: have as i32 });
-    }
-    Ok(all)
 }
 
 /// Waits a moment. True if the sink is to stop.
