@@ -98,6 +98,9 @@ pub enum Answer {
     Stuck(Reason),
     /// Nobody knows whether the target applied it.
     Unknown(Reason),
+    /// The target says that it repeats what it answered to an earlier request with the same key, and nobody knows what that one did:
+    /// it is there, it is not at it any more, and under this key it will never say anything else.
+    Replayed(Reason),
 }
 
 /// What a refusal for now holds back.

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long an Intent may wait for its slot before it must be written anew.
 const SLOT_WAIT_MS: u64 = 1_000;
+/// Identical failures in a row after which one more says nothing new of the target as a whole.
+const ITS_OWN_AFTER: u32 = 3;
 /// Identical failures in a row after which a posting is not simply repeated any more…
 const STUCK_AFTER: u32 = 6;
 /// …if the target has applied so many others meanwhile: then it is not away.
@@ -134,6 +136,8 @@ pub(crate) struct Posting {
     pub(crate) look_after: u64,
     /// Identical failures in a row, and how many postings the connection had applied before the first of them.
     pub(crate) failures: (u32, u64),
+    /// Whether the target has said that it repeats a stored answer which tells nothing.
+    pub(crate) replayed: bool,
     /// Whether an operator wants it tried again: then each attempt has an Intent of its own, or a crash would try it once more.
     pub(crate) retried: bool,
     /// Whether an attempt ended without anyone knowing its effect.
@@ -170,6 +174,7 @@ impl Posting {
             request_over_at: 0,
             look_after: 0,
             failures: (0, 0),
+            replayed: false,
             retried: false,
             unknown: false,
             begun: false,
@@ -182,15 +187,31 @@ impl Posting {
 
     /// Counts a failure that the target itself reported. `applied` is how many postings its connection had applied by now.
     pub(crate) fn failed(&mut self, reason: &Reason, applied: u64) {
-        let same = reason.status.is_some() && self.reason.as_ref() == Some(reason);
         let (count, since) = self.failures;
-        self.failures = if same { (count + 1, since) } else { (1, applied) };
+        self.failures = if self.repeats(reason) { (count + 1, since) } else { (1, applied) };
     }
 
-    /// Whether the target seems to have stored a failure: it repeats it word for word, while it applies others.
+    /// Whether the target has said word for word what it said before.
+    fn repeats(&self, reason: &Reason) -> bool {
+        reason.status.is_some() && self.reason.as_ref() == Some(reason)
+    }
+
+    /// Whether a failure may well be this posting's alone: it is the same again, and others were applied meanwhile, or it has been the
+    /// same so often.
+    pub(crate) fn is_its_own(&self, reason: &Reason, applied: u64) -> bool {
+        let (count, since) = self.failures;
+        self.repeats(reason) && (applied > since || count >= ITS_OWN_AFTER)
+    }
+
+    /// Whether the target has stored a failure: it says so, or repeats it word for word while it applies others.
     pub(crate) fn is_stuck(&self, applied: u64) -> bool {
         let (count, since) = self.failures;
-        count >= STUCK_AFTER && applied >= since + STUCK_WHILE
+        self.replayed || count >= STUCK_AFTER && applied >= since + STUCK_WHILE
+    }
+
+    /// Whether it was never sent: what its answer says does not come from an earlier attempt.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.attempt == 0 && !self.unknown
     }
 
     pub(crate) fn lane(&self) -> LaneKey {

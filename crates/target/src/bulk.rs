@@ -258,7 +258,7 @@ pub(crate) fn of_all(answer: Answer) -> Answer {
             let what = "a rule calls the answer to several applied, which says of none that it is";
             Answer::Unknown(reason(ErrorClass::Unsupported, None, what))
         }
-        Answer::Again { .. } | Answer::Unknown(_) => answer,
+        Answer::Again { .. } | Answer::Unknown(_) | Answer::Replayed(_) => answer,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an answer means: class × outcome, then what the delivery core makes of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use delivery::{Answer, ErrorClass, Reason, Scope};
 use http::HeaderMap;
@@ -24,6 +24,8 @@ pub(crate) struct Classifier {
     message: Vec<JsonPath>,
     in_ok: Vec<JsonPath>,
     rules: Vec<CompiledRule>,
+    /// The headers of an answer that the system gave before, to the same key.
+    replayed: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,8 @@ pub(crate) enum Broken {
 }
 
 impl Classifier {
-    pub(crate) fn new(errors: &Errors) -> Result<Self, String> {
+    /// `replayed` are the headers of an answer that is stored under the key; none where no key is sent.
+    pub(crate) fn new(errors: &Errors, replayed: BTreeMap<String, String>) -> Result<Self, String> {
         let paths = |texts: &[String]| texts.iter().map(|text| json_path(text)).collect::<Result<_, _>>();
         let rule = |rule: &crate::definition::Rule| {
             if !rule.when.transport.is_empty() && rule.outcome != RuleOutcome::Unknown {
@@ -74,6 +77,7 @@ impl Classifier {
             message: paths(&errors.message_path)?,
             in_ok: paths(&errors.in_ok)?,
             rules: errors.rules.iter().map(rule).collect::<Result<_, String>>()?,
+            replayed,
         })
     }
 
@@ -99,6 +103,17 @@ impl Classifier {
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
         self.judge((status, headers), code, message, json.as_ref())
+    }
+
+    /// What an answer to a write means that the operation does not list as ok. One that the system has stored under the key and that
+    /// asks for another try, or tells nothing, will be the same for every other try.
+    pub(crate) fn classify_write(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+        let answer = self.classify(status, headers, body);
+        let stored = !self.replayed.is_empty() && self.replayed.iter().all(|header| says(headers, header));
+        match answer {
+            Answer::Unknown(reason) | Answer::Again { reason, .. } if stored => Answer::Replayed(reason),
+            answer => answer,
+        }
     }
 
     /// The first rule that matches decides.
@@ -161,17 +176,19 @@ impl Classifier {
 
 impl When {
     fn matches(&self, status: u16, headers: &HeaderMap, code: Option<&str>, message: &str) -> bool {
-        let says = |text: &String| message.to_lowercase().contains(text);
-        let has = |(name, value): (&String, &String)| {
-            let said = headers.get(name.as_str()).and_then(|said| said.to_str().ok());
-            said.is_some_and(|said| said.trim().eq_ignore_ascii_case(value))
-        };
+        let contains = |text: &String| message.to_lowercase().contains(text);
         self.transport.is_empty()
             && (self.status.is_empty() || self.status.contains(&status))
             && (self.code.is_empty() || code.is_some_and(|code| self.code.iter().any(|c| is_code(c, code))))
-            && (self.message.is_empty() || self.message.iter().any(says))
-            && self.header.iter().all(has)
+            && (self.message.is_empty() || self.message.iter().any(contains))
+            && self.header.iter().all(|header| says(headers, header))
     }
+}
+
+/// Whether an answer has the header, with this value in any case.
+fn says(headers: &HeaderMap, (name, value): (&String, &String)) -> bool {
+    let said = headers.get(name.as_str()).and_then(|said| said.to_str().ok());
+    said.is_some_and(|said| said.trim().eq_ignore_ascii_case(value))
 }
 
 /// Whether a code is the one of a rule, or ends as `*50` says: some systems put the kind of an error behind the place of it.

@@ -177,6 +177,8 @@ impl Endpoint {
         let update: Option<Change> = update.transpose()?;
         let plain = steps.0.is_empty() && !looks_first && !call.has_body_of_its_own();
         let keyed = matches!(class, Class::Keyed { .. });
+        let replayed =
+            connector.key.as_ref().filter(|_| keyed).map(|key| key.replayed.clone()).unwrap_or_default();
         let in_header = |key: &&crate::definition::Key| keyed && key.place == KeyPlace::Header;
         let (headers, later) = compiler.headers()?;
         let mut endpoint = Self {
@@ -211,7 +213,7 @@ impl Endpoint {
                 .as_ref()
                 .map(|h| compiler.header(&h.header))
                 .transpose()?,
-            classifier: Classifier::new(&connector.errors).map_err(|what| compiler.wrong(what))?,
+            classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
         };
         endpoint.steps.shrink_to_fit();
         Ok(endpoint)
@@ -363,14 +365,14 @@ impl Endpoint {
         body: &[u8],
     ) -> Result<Option<Value>, Answer> {
         if !change.map_or(&self.ok, |change| &change.ok).contains(&status) {
-            return Err(self.classifier.classify(status, headers, body));
+            return Err(self.classifier.classify_write(status, headers, body));
         }
         if self.id.is_none() && !self.classifier.looks_into_ok() {
             return Ok(None);
         }
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         if self.classifier.is_error(&json) {
-            return Err(self.classifier.classify(status, headers, body));
+            return Err(self.classifier.classify_write(status, headers, body));
         }
         Ok(self.id.as_ref().and_then(|place| place.value(&json, headers)))
     }
@@ -383,7 +385,7 @@ impl Endpoint {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), Answer> {
-        let failed = || Err(self.classifier.classify(status, headers, body));
+        let failed = || Err(self.classifier.classify_write(status, headers, body));
         if !step.ok.contains(&status) {
             return failed();
         }

@@ -123,7 +123,10 @@ impl Run<'_> {
         }
         asked.map_err(|answer| match answer {
             Answer::Again { reason, .. } | Answer::Unfinished { reason, .. } => reason,
-            Answer::Unknown(reason) | Answer::Refused(reason) | Answer::Stuck(reason) => reason,
+            Answer::Unknown(reason)
+            | Answer::Replayed(reason)
+            | Answer::Refused(reason)
+            | Answer::Stuck(reason) => reason,
             Answer::Applied { .. } => {
                 reason(ErrorClass::Unsupported, None, "a rule calls the answer to a question applied")
             }
@@ -223,6 +226,7 @@ impl Run<'_> {
                         Answer::Unfinished { reason: at(reason), after_ms, scope }
                     }
                     Answer::Unknown(reason) => Answer::Unknown(at(reason)),
+                    Answer::Replayed(reason) => Answer::Replayed(at(reason)),
                     Answer::Refused(reason) => Answer::Stuck(at(reason)),
                     Answer::Applied { .. } => continue, // a rule says that it was done before
                     other => other,
@@ -385,7 +389,10 @@ impl Run<'_> {
                     *after_ms = Some(0);
                 }
             }
-            Answer::Refused(reason) | Answer::Stuck(reason) | Answer::Unknown(reason) => {
+            Answer::Refused(reason)
+            | Answer::Stuck(reason)
+            | Answer::Unknown(reason)
+            | Answer::Replayed(reason) => {
                 let expired = reason.class == ErrorClass::AuthExpired;
                 if expired || reason.class == ErrorClass::AuthDenied {
                     auth.turned_away(&session, expired);

@@ -152,12 +152,40 @@ fn every_answer_of_the_sandbox_has_its_meaning() {
             Answer::Again { reason, scope: Scope::Connection, .. } => ("again connection", reason),
             Answer::Again { scope: Scope::Apart, .. } => panic!("{status} {code}: of one alone"),
             Answer::Unknown(reason) => ("unknown", reason),
-            Answer::Unfinished { .. } | Answer::Stuck(_) => panic!("{status} {code}"),
+            Answer::Unfinished { .. } | Answer::Stuck(_) | Answer::Replayed(_) => panic!("{status} {code}"),
         };
         assert_eq!((seen, reason.class), (meaning, class), "{status} {code}");
         assert_eq!(reason.status, Some(status));
         assert!(reason.message.starts_with(code), "{}", reason.message);
     }
+}
+
+/// What is stored under the key will be told to every repeat, so it must not pass for a failure that goes by.
+#[test]
+fn an_answer_that_is_stored_under_the_key_is_told_from_one_that_passes() {
+    let mut headers = HeaderMap::new();
+    let busy = br#"{"error":{"code":"busy","message":"m"}}"#;
+    let means = |class: ClassChoice, status: u16, headers: &HeaderMap, body: &[u8]| {
+        let at = |answer: Answer| match answer {
+            Answer::Replayed(_) => "replayed",
+            Answer::Unknown(_) => "unknown",
+            Answer::Again { .. } => "again",
+            Answer::Refused(_) => "refused",
+            other => panic!("{other:?}"),
+        };
+        at(endpoint("http://erp.example", class).meaning(status, headers, body))
+    };
+    let all = |class: ClassChoice, headers: &HeaderMap| {
+        [(500, &b"{}"[..]), (503, busy), (429, b"{}"), (400, b"{}")]
+            .map(|(status, body)| means(class, status, headers, body))
+    };
+    let passing = ["unknown", "again", "again", "refused"];
+    assert_eq!(all(ClassChoice::Keyed, &headers), passing);
+    headers.insert("idempotent-replayed", "false".parse().unwrap());
+    assert_eq!(all(ClassChoice::Keyed, &headers), passing);
+    headers.insert("idempotent-replayed", "TRUE".parse().unwrap());
+    assert_eq!(all(ClassChoice::Keyed, &headers), ["replayed", "replayed", "replayed", "refused"]);
+    assert_eq!(all(ClassChoice::Upsert, &headers), passing, "no key was sent");
 }
 
 /// A token that has expired must not flood the dead-letter topic, whether or not the connector's author thought of it.

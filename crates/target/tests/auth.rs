@@ -303,9 +303,12 @@ async fn a_late_answer_does_not_end_the_token_that_came_after_it() {
         System::start(move |seen| {
             let reply = answer(seen);
             if seen.line.starts_with("POST /eu") && late.swap(false, Ordering::SeqCst) {
-                while held.load(Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(5)); // decided, and slow to arrive
-                }
+                // Decided, and slow to arrive. What this worker had before it goes on elsewhere meanwhile.
+                tokio::task::block_in_place(|| {
+                    while held.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                });
             }
             reply
         })

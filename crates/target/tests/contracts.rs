@@ -210,6 +210,7 @@ fn said(meaning: Meaning) -> Means {
         Meaning::Several => plain("several"),
         Meaning::Answer(Answer::Applied { .. }) => plain("applied"),
         Meaning::Answer(Answer::Unknown(reason)) => with(reason, "unknown", None),
+        Meaning::Answer(Answer::Replayed(reason)) => with(reason, "replayed", None),
         Meaning::Answer(Answer::Again { reason, after_ms, .. }) => with(reason, "not_applied", after_ms),
         Meaning::Answer(Answer::Refused(reason)) => with(reason, "not_applied", None),
         Meaning::Answer(other) => panic!("no answer of one request: {other:?}"),

@@ -57,6 +57,14 @@ impl Core {
                 }
                 self.doubt(ticket, now);
             }
+            Answer::Replayed(reason) => {
+                if let Some(posting) = self.posting(ticket) {
+                    (posting.unknown, posting.replayed) = (true, true);
+                    posting.look_after = now.mono + posting.new.lag_ms;
+                    posting.reason = Some(reason);
+                }
+                self.resolve(ticket, now);
+            }
         }
     }
 
@@ -66,14 +74,16 @@ impl Core {
         match answer {
             Answer::Again { scope: Scope::Connection, .. }
             | Answer::Unfinished { scope: Scope::Connection, .. } => connection.silences = 0, // `block` counts it
-            Answer::Unknown(_) => {
+            Answer::Unknown(reason) => {
+                let posting = self.postings.get(ticket.slot()).filter(|p| p.serial == ticket.serial);
+                let known = posting.is_some_and(|p| p.is_its_own(reason, connection.applied));
                 connection.refusals = 0;
-                connection.silences += 1;
-                if connection.seems_away() {
-                    let rounds = connection.silences - SILENCES + 1;
-                    if let Some(event) = self.posting(ticket).map(|p| p.new.key.event) {
-                        self.hold_back(id, backoff_ms(rounds, event), now);
-                    }
+                connection.silences += u32::from(connection.seems_away() || !known);
+                if connection.seems_away()
+                    && let Some(event) = posting.map(|p| p.new.key.event)
+                {
+                    let wait_ms = backoff_ms(connection.silences - SILENCES + 1, event);
+                    self.hold_back(id, wait_ms, now);
                 }
             }
             _ => {

@@ -136,6 +136,7 @@ impl Core {
     /// Whether the next Intent in line may be written. An Intent of class N that a crash leaves behind is parked for an
     /// operator, sent or not: it is written only for a slot that is free, in the tenant's `turn`.
     pub(super) fn may_intend(&mut self, id: ConnectionId, turn: bool, now: Now) -> bool {
+        self.prefer_fresh(id);
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         let Some(next) = connection.staging.front().and_then(|next| self.postings.get(next.slot())) else {
             return connection.may_stage() && !connection.staging.is_empty();
@@ -156,6 +157,20 @@ impl Core {
             self.has_room(id, now); // or nothing would wake it
         }
         free && turn
+    }
+
+    /// Every other probe of a target that seems to be away is a posting that it was never sent: all others may stand before failures
+    /// of their own, which the target has stored under their keys.
+    fn prefer_fresh(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if !connection.seems_away() || connection.silences % 2 == 1 || !connection.may_stage() {
+            return;
+        }
+        let is_fresh =
+            |ticket: &Ticket| self.postings.get(ticket.slot()).is_some_and(crate::posting::Posting::is_fresh);
+        if let Some(at) = connection.staging.iter().position(is_fresh) {
+            connection.staging.swap(0, at);
+        }
     }
 
     pub(super) fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {

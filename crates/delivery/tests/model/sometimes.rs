@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default)]
 pub struct Sometimes(BTreeMap<&'static str, u64>);
 
-const REQUIRED: [&str; 31] = [
+const REQUIRED: [&str; 32] = [
     "crash after the effect and before the outcome",
     "crash with a durable write not yet reported",
     "duplicate stopped by the ledger",
     "duplicate stopped by the target's key",
+    "stored failure told again",
     "foreign Intent met",
     "own Intent met after a rebalance",
     "a dead process's request applied late",

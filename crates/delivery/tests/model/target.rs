@@ -52,6 +52,7 @@ pub struct Targets {
     effects: BTreeMap<(usize, usize), Vec<(i64, usize)>>,
     /// Class K: what each key was first answered, and when.
     keys: BTreeMap<(usize, usize), (u64, Answer)>,
+
     /// Class U: documents that still lack their step, by route and event.
     halfway: BTreeSet<(usize, usize)>,
 }
@@ -80,6 +81,9 @@ impl Targets {
             && now < at + window_ms
         {
             seen.hit("duplicate stopped by the target's key");
+            if let Answer::Replayed(_) = answer {
+                seen.hit("stored failure told again");
+            }
             return answer.clone();
         }
         if mood == Mood::Refuses && self.halfway.contains(&key) {
@@ -91,7 +95,14 @@ impl Targets {
             self.apply(request);
             Answer::Applied { document: None }
         };
-        self.keys.insert(key, (now, answer.clone()));
+        // Of every other event the target stores a server error under the key as well, and says so when it tells it again.
+        let stored = match mood {
+            Mood::FailsAfterwards if request.event % 2 == 1 => {
+                Answer::Replayed(reason(ErrorClass::Transient))
+            }
+            _ => answer.clone(),
+        };
+        self.keys.insert(key, (now, stored));
         if ROUTES[request.route] == Class::Upsert {
             match mood {
                 Mood::Halfway => {

@@ -55,7 +55,7 @@ fn letters(endpoint: &Endpoint, items: usize, status: u16, body: &serde_json::Va
         Answer::Again { scope: Scope::Apart, .. } => 'P',
         Answer::Again { .. } => 'G',
         Answer::Unknown(_) => 'U',
-        Answer::Unfinished { .. } | Answer::Stuck(_) => '?',
+        Answer::Unfinished { .. } | Answer::Stuck(_) | Answer::Replayed(_) => '?',
     };
     answers.unwrap().into_iter().map(letter).collect()
 }

@@ -149,6 +149,10 @@ pub struct Key {
     #[serde(deserialize_with = "duration_ms", rename = "window")]
     #[schemars(with = "DurationText")]
     pub window_ms: u64,
+    /// The headers, in any case, by which the system says that it repeats the answer to an earlier request with the same key. A stored
+    /// failure is told from one that passes by them.
+    #[serde(default)]
+    pub replayed: BTreeMap<String, String>,
 }
 
 /// Where an idempotency key stands.

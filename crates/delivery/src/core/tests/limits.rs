@@ -2,8 +2,8 @@
 
 use super::rig::{KEYED, P0, P1, PARK, Rig, SOON, TARGET, TIMEOUT, again, applied, intent, new, read_back};
 use crate::{
-    Action, Answer, Class, ConnectionId, ConnectionLimits, Input, Limit, NewPosting, Prior, ReadBack, Scope,
-    TenantSlot, Ticket,
+    Action, Answer, Class, ConnectionId, ConnectionLimits, ErrorClass, Input, Limit, NewPosting, Prior,
+    ReadBack, Reason, Scope, Status, TenantSlot, Ticket,
 };
 
 fn sends(actions: &[Action]) -> Vec<Ticket> {
@@ -114,6 +114,45 @@ fn a_target_that_keeps_silent_is_probed_one_request_at_a_time() {
     assert!(!rig.core.connections[&TARGET].seems_away());
     let intended = after.iter().filter(|a| matches!(a, Action::WriteIntent(..))).count();
     assert!(intended > 1, "{after:?}");
+}
+
+/// Sixteen lanes stand before failures of their own, which the target has stored, and one comes new.
+#[test]
+fn failures_that_are_stored_do_not_pass_for_an_absent_target() {
+    let mut rig = Rig::with_concurrency(16);
+    let keyed = Class::Keyed { window_ms: u64::MAX, readable: false };
+    let stored =
+        || Answer::Unknown(Reason { status: Some(500), ..super::rig::reason(ErrorClass::Transient) });
+    let stuck: Vec<Ticket> = (0..16).map(|at| rig.sent(at, new(at as u128, at as u128, 1, keyed))).collect();
+    let mut actions: Vec<Action> = stuck.iter().flat_map(|ticket| rig.answer(*ticket, stored())).collect();
+    assert!(rig.core.connections[&TARGET].seems_away());
+    for at in 16..20 {
+        let ticket = rig.admit(P0, at, new(at as u128, at as u128, 1, keyed));
+        rig.actions();
+        actions.extend(rig.known(ticket, Prior::None, None));
+    }
+    let (mut parked, mut committed) = (0, 0);
+    let until = rig.now.mono + 180_000;
+    while rig.now.mono < until {
+        for action in std::mem::take(&mut actions) {
+            actions.extend(match action {
+                Action::WriteIntent(ticket, _) => rig.intent_durable(ticket),
+                Action::Send { ticket, .. } if stuck.contains(&ticket) => rig.answer(ticket, stored()),
+                Action::Send { ticket, .. } => rig.answer(ticket, applied()),
+                Action::WriteOutcome(ticket, outcome) => {
+                    parked += usize::from(outcome.status == Status::InDoubt);
+                    committed += usize::from(outcome.status == Status::Committed);
+                    rig.tell(Input::OutcomeDurable(ticket))
+                }
+                _ => vec![],
+            });
+        }
+        if actions.is_empty() {
+            let Some(wake) = rig.core.next_wake() else { break };
+            actions = rig.pass(wake.saturating_sub(rig.now.mono));
+        }
+    }
+    assert_eq!((committed, parked), (4, 16));
 }
 
 #[test]

@@ -68,6 +68,19 @@ fn a_stuck_key_is_looked_up_where_the_target_can_be_read() {
 }
 
 #[test]
+fn a_failure_that_the_target_calls_stored_is_not_repeated_once() {
+    let stored = || Answer::Replayed(reason(ErrorClass::Transient));
+    let mut rig = Rig::new();
+    let ticket = rig.sent(0, new(1, 1, 1, KEYED));
+    assert_eq!(settles_as(&rig.answer(ticket, stored())), Status::InDoubt);
+    let ticket = rig.sent(1, NewPosting { lag_ms: 5_000, ..new(2, 2, 1, KEYED_READABLE) });
+    assert_eq!(rig.answer(ticket, stored()), []);
+    assert_eq!(rig.pass(4_999), []);
+    assert_eq!(rig.pass(1), [read_back(ticket)]); // no request is under way, it only has to show
+    assert_eq!(settles_as(&rig.saw(ticket, ReadBack::Absent)), Status::InDoubt);
+}
+
+#[test]
 fn a_target_that_fails_for_everybody_is_only_waited_for() {
     for class in [KEYED, RESEND] {
         let mut rig = Rig::new();
