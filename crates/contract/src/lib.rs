@@ -38,7 +38,7 @@ pub use error::DecodeError;
 pub use invalid::{FieldError, Invalid, MAX_PROBLEMS};
 pub use level::{Compatibility, UnknownCompatibility};
 pub use outcome::{Outcome, OutcomeStatus, decode_outcome, encode_outcome};
-pub use replay::{REPLAY_HEADER, Replay};
+pub use replay::{REPLAY_HEADER, Replay, ReplayShare};
 pub use wire::split_wire;
 pub use writer::{DecodedEvent, UnusableSchema, WriterSchema, decode_event};
 

@@ -8,6 +8,17 @@ pub const REPLAY_HEADER: &str = "cf-replay";
 /// Most bytes of the header.
 const MAX_BYTES: usize = 4_096;
 
+/// What of a connection a replay may use, beside what is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayShare {
+    /// That of a few events that are tried once more.
+    #[default]
+    Redrive,
+    /// That of a stretch of the past.
+    Backfill,
+}
+
 /// A replay, with who wants it and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +28,9 @@ pub struct Replay {
     /// The only route that it is about; none for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// Whose share of a connection its postings take.
+    #[serde(default)]
+    pub share: ReplayShare,
     /// When it was asked for, microseconds since 1970-01-01 UTC: new postings are as old as this.
     pub at: i64,
     /// Who asked for it.
@@ -54,6 +68,7 @@ mod tests {
         let replay = Replay {
             generation: 2,
             route: Some("invoices".into()),
+            share: ReplayShare::Backfill,
             at: 1_764_000_000_000_000,
             operator: "kim".into(),
             reason: "the ERP was restored from a backup".into(),

@@ -7,7 +7,9 @@ use std::{
 
 use ahash::AHashMap;
 
-use crate::{batch::Gathering, budget::Budget, digest, posting::Ticket, time::Now, turns::TenantId};
+use crate::{
+    batch::Gathering, budget::Budget, digest, line::Line, posting::Ticket, time::Now, turns::TenantId,
+};
 
 /// Requests in a row without an answer, after which a target is taken to be away.
 pub(crate) const SILENCES: u32 = 8;
@@ -37,7 +39,7 @@ pub(crate) struct Connection {
     /// What is taken at the target, and who waits for it.
     pub(crate) taken: AHashMap<u64, VecDeque<Ticket>>,
     /// Heads of lanes that wait until their Intent may be written.
-    pub(crate) staging: VecDeque<Ticket>,
+    pub(crate) staging: Line,
     /// Postings whose Intent is being written or waits in `ready`.
     pub(crate) staged: usize,
     /// Postings with a durable Intent (or a read-back to make) that wait for a slot.
@@ -66,7 +68,7 @@ impl Connection {
             budgets: Vec::new(),
             refill_at: 0,
             taken: AHashMap::new(),
-            staging: VecDeque::new(),
+            staging: Line::default(),
             staged: 0,
             ready: VecDeque::new(),
             in_flight: 0,

@@ -12,6 +12,7 @@ mod core;
 mod digest;
 pub mod invariant;
 mod lane;
+mod line;
 #[cfg(test)]
 mod machines;
 mod mutant;
@@ -30,6 +31,7 @@ pub use crate::{
     budget::Limit,
     connection::{ConnectionId, ConnectionLimits},
     core::{Core, CoreOptions, Gauges},
+    line::{Shares, Urgency},
     mutant::Mutant,
     outcome::{Answer, Decision, ErrorClass, Intent, Outcome, Reason, ResolvedBy, Scope, Status},
     policy::{Class, Intents, OnExisting, OnUnknown, backoff_ms},

@@ -6,6 +6,7 @@ use crate::{
     batch::Bulk,
     connection::ConnectionId,
     lane::LaneKey,
+    line::Urgency,
     outcome::{Intent, Outcome, Reason, ResolvedBy, Status},
     policy::{Class, OnExisting, Resolution},
     spill::Backlog,
@@ -64,6 +65,8 @@ pub struct NewPosting {
     pub lock: Option<u64>,
     /// How it may share a request with others, if it may.
     pub bulk: Option<Bulk>,
+    /// Whose share of the connection it takes.
+    pub urgency: Urgency,
     /// When the event was accepted, milliseconds since 1970-01-01 UTC: no attempt is older.
     pub accepted_at: i64,
 }

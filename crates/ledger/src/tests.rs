@@ -86,6 +86,7 @@ fn ticket() -> Ticket {
         conflate: false,
         lock: None,
         bulk: None,
+        urgency: delivery::Urgency::Live,
         accepted_at: 0,
     };
     let mut tickets = Vec::new();

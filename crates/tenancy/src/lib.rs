@@ -43,7 +43,7 @@ pub use changes::{Change, What, changes};
 pub use connection::{Connection, Webhook};
 pub use egress::Egress;
 pub use error::ConfigErrors;
-pub use limits::{CostBucket, Limits, PerTime};
+pub use limits::{CostBucket, Limits, PerTime, Shares};
 pub use live::{Fits, InForce, Live};
 pub use offline::Offline;
 pub use policy::{OnUnknown, Posts, Require, TargetClass};

@@ -30,6 +30,25 @@ pub struct Limits {
     pub serialize_on: Option<String>,
     /// The most events that share a request, where the connector can do that; 1: each has its own.
     pub bulk: u32,
+    /// How attempts are divided while several kinds of events wait.
+    pub shares: Shares,
+}
+
+/// How a connection's attempts are divided between what is live and what is delivered once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// What has just happened.
+    pub live: u32,
+    /// A few events that are tried once more.
+    pub redrive: u32,
+    /// A stretch of the past.
+    pub backfill: u32,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self { live: 16, redrive: 4, backfill: 1 }
+    }
 }
 
 /// So many within so much time.
@@ -62,6 +81,7 @@ impl Default for Limits {
             exec_time: None,
             serialize_on: None,
             bulk: 1,
+            shares: Shares::default(),
         }
     }
 }
@@ -69,7 +89,7 @@ impl Default for Limits {
 /// Reads `limits`.
 pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
     const KNOWN: &[&str] =
-        &["concurrency", "rate", "quota", "cost_bucket", "exec_time", "serialize_on", "bulk"];
+        &["concurrency", "rate", "quota", "cost_bucket", "exec_time", "serialize_on", "bulk", "shares"];
     let Some(node) = fields.get("limits") else { return Some(Limits::default()) };
     let fields = Fields::open(report, node, KNOWN)?;
     let concurrency = fields.integer("concurrency", 1..=1024, DEFAULT_CONCURRENCY);
@@ -81,6 +101,7 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
         fields.as_text("serialize_on", node).map(|(text, _)| text.to_owned())
     });
     let bulk = fields.integer("bulk", 1..=1024, 1);
+    let shares = optional(&fields, "shares", |node| read_shares(report, node));
     Some(Limits {
         concurrency: usize::try_from(concurrency?).ok()?,
         rate: rate?,
@@ -89,7 +110,17 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
         exec_time: exec_time?,
         serialize_on: serialize_on?,
         bulk: bulk?,
+        shares: shares?.unwrap_or_default(),
     })
+}
+
+fn read_shares(report: Report<'_>, node: &Node) -> Option<Shares> {
+    let fields = Fields::open(report, node, &["live", "redrive", "backfill"])?;
+    let default = Shares::default();
+    let live = fields.integer("live", 1..=1_000, default.live);
+    let redrive = fields.integer("redrive", 1..=1_000, default.redrive);
+    let backfill = fields.integer("backfill", 1..=1_000, default.backfill);
+    Some(Shares { live: live?, redrive: redrive?, backfill: backfill? })
 }
 
 /// `Some(None)` if the field is absent, `None` if it was there and is wrong.

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 use event::RouteId;
 use secrecy::ExposeSecret;
 use tenancy::{
-    CostBucket, Environment, Given, Limits, OnUnknown, PerTime, SecretSource, TargetClass, TenantSet,
+    CostBucket, Environment, Given, Limits, OnUnknown, PerTime, SecretSource, Shares, TargetClass, TenantSet,
 };
 
 const KEY: &str = "key-of-acme-0123456789";
@@ -380,7 +380,8 @@ fn every_kind_of_limit_is_read() {
         |text: &str| format!("connection: erp\nconnector: sandbox\nbase_url: http://x\nlimits: {text}\n");
     let read = limits(
         "{concurrency: 4, rate: {max: 60, per: 1m}, quota: {max: 5000, reserve_percent: 20}, \
-         cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id, bulk: 50}",
+         cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id, bulk: 50, \
+         shares: {live: 10, redrive: 3}}",
     );
     let dir = folder(&[("acme/connections/erp.yaml", Some(&read))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
@@ -394,16 +395,20 @@ fn every_kind_of_limit_is_read() {
         exec_time: per_time(1_200_000, 300),
         serialize_on: Some("customer.id".to_owned()),
         bulk: 50,
+        shares: Shares { live: 10, redrive: 3, backfill: 1 },
     };
     assert_eq!((&acme.connections["erp"].limits, acme.weight), (&expected, 1));
-    let wrong = limits("{rate: {per: 1m}, cost_bucket: {capacity: 5, per_second: 1, request: 6}, rates: 3}");
+    let wrong = limits(
+        "{rate: {per: 1m}, cost_bucket: {capacity: 5, per_second: 1, request: 6}, rates: 3, shares: {live: 0}}",
+    );
     let found = problems(&[("acme/connections/erp.yaml", Some(&wrong))]);
-    assert_eq!(found.len(), 3, "{found:#?}");
+    assert_eq!(found.len(), 4, "{found:#?}");
     assert!(
         found.iter().any(|p| p.contains("CFG-0104") && p.contains("field `max` is missing")),
         "{found:#?}"
     );
     assert!(found.iter().any(|p| p.contains("`request` must be 1 to 5, not 6")), "{found:#?}");
+    assert!(found.iter().any(|p| p.contains("`live` must be 1 to 1000, not 0")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("unknown field `rates`") && p.contains("rate")), "{found:#?}");
 }
 

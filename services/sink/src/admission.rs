@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use contract::{
-    DecodeError, DecodedEvent, Decoder, REPLAY_HEADER, Replay, WriterSchema, decode_event, split_wire,
+    DecodeError, DecodedEvent, Decoder, REPLAY_HEADER, Replay, ReplayShare, WriterSchema, decode_event,
+    split_wire,
 };
-use delivery::{ErrorClass, NewPosting, Reason};
+use delivery::{ErrorClass, NewPosting, Reason, Urgency};
 use event::{EntityId, Envelope, PostingKey, RecordKey, TenantId};
 use kafka::{AssignmentId, Fetched, Label};
 use mapping::Refusal;
@@ -158,6 +159,13 @@ fn replay(label: &Label) -> Option<Replay> {
     headers.filter(|(name, _)| name == REPLAY_HEADER).find_map(|(_, value)| Replay::from_header(value))
 }
 
+fn urgency(replay: &Replay) -> Urgency {
+    match replay.share {
+        ReplayShare::Redrive => Urgency::Redrive,
+        ReplayShare::Backfill => Urgency::Backfill,
+    }
+}
+
 fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
     let Event { source, entity, data, body, replay } = *event;
     let envelope = &source.envelope;
@@ -183,6 +191,7 @@ fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
         conflate: way.conflate,
         lock: way.serialize_on.as_deref().and_then(|path| lock(data, path)),
         bulk: way.endpoint.share(&posting, way.bulk).filter(|_| refused.is_none()),
+        urgency: replay.map_or(Urgency::Live, urgency),
         accepted_at: since / MICROS,
     };
     Job {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, path::Path};
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
-use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Tenant, TenantSet};
+use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
 
 use crate::{
     connectors::Connectors,
@@ -298,7 +298,8 @@ impl Guarantee {
 
     /// The limits, in short.
     pub fn limits(&self) -> String {
-        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on, bulk: _ } = &self.limits;
+        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on, bulk: _, shares } =
+            &self.limits;
         let per = |limit: &PerTime, unit: &str| {
             format!("{}{unit} per {}", limit.max, Span(limit.per.as_millis() as u64))
         };
@@ -308,6 +309,9 @@ impl Guarantee {
         all.extend(exec_time.as_ref().map(|limit| per(limit, " ms")));
         all.extend((self.together > 1).then(|| format!("{} in a request", self.together)));
         all.extend(serialize_on.as_ref().map(|field| format!("one per {field}")));
+        all.extend((*shares != Shares::default()).then(|| {
+            format!("live, redrive, backfill {}:{}:{}", shares.live, shares.redrive, shares.backfill)
+        }));
         all.join(", ")
     }
 }

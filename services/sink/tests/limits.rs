@@ -5,7 +5,8 @@
 mod common;
 
 use common::World;
-use contract::OutcomeStatus;
+use contract::{OutcomeStatus, REPLAY_HEADER, Replay, ReplayShare};
+use event::ObjectKind;
 use sandbox::Change;
 
 const EVENTS: usize = 24;
@@ -81,5 +82,39 @@ async fn of_state_that_waits_only_the_newest_is_posted() {
     }
     assert_eq!(world.totals().effects as usize, committed.len() + 1);
     assert_eq!(world.totals().out_of_order, 0);
+    sink.stop().await;
+}
+
+/// A stretch of the past was asked for before, and more of it than fits into a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_just_happened_does_not_wait_for_a_backfill() {
+    const PAST: usize = 80;
+    let world = World::start("keyed").await;
+    world.change(Change { latency_ms: Some(20), ..Change::default() });
+    limit(&world, "{concurrency: 1, shares: {live: 16, backfill: 1}}");
+    let replay = Replay {
+        generation: 1,
+        route: None,
+        share: ReplayShare::Backfill,
+        at: std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64,
+        operator: "kim".into(),
+        reason: "a test".into(),
+    };
+    let header = replay.to_header();
+    for i in 0..PAST {
+        let (_, key, value) = world.payment(&format!("OLD-{i}"), 1);
+        let headers: &[(&str, &[u8])] = &[(REPLAY_HEADER, &header)];
+        world.publish_with(ObjectKind::Payment, &key, Some(&value), headers).await;
+    }
+    for i in 0..EVENTS {
+        world.pay(&format!("NEW-{i}"), 1).await;
+    }
+    let sink = world.sink().await;
+    let mut outcomes = world.settled(PAST + EVENTS).await;
+    outcomes.sort_by_key(|outcome| outcome.settled_at);
+    let last = outcomes.iter().rposition(|outcome| outcome.generation == 0).unwrap();
+    assert!(last < PAST, "the last live event came as number {last} of {}", PAST + EVENTS);
+    assert!(outcomes[last + 1..].iter().all(|outcome| outcome.generation == 1));
+    assert_eq!(world.totals().effects as usize, PAST + EVENTS, "and the backfill came to its end");
     sink.stop().await;
 }

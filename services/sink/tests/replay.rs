@@ -7,11 +7,12 @@ mod common;
 use std::time::UNIX_EPOCH;
 
 use common::{World, eventually};
-use contract::{Outcome, OutcomeStatus, REPLAY_HEADER, Replay};
+use contract::{Outcome, OutcomeStatus, REPLAY_HEADER, Replay, ReplayShare};
 use event::ObjectKind;
 
 fn replay(generation: u16, route: Option<&str>) -> Replay {
     Replay {
+        share: ReplayShare::Redrive,
         generation,
         route: route.map(Into::into),
         at: UNIX_EPOCH.elapsed().unwrap().as_micros() as i64,

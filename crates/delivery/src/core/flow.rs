@@ -88,9 +88,9 @@ impl Core {
         }
         let Some(posting) = self.posting(ticket) else { return };
         posting.stage = Stage::Staging;
-        let id = posting.new.connection;
+        let (id, urgency) = (posting.new.connection, posting.new.urgency);
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.staging.push_back(ticket);
+            connection.staging.push(urgency, ticket);
         }
         self.pump(id, now);
     }
@@ -126,7 +126,7 @@ impl Core {
             }
             let turn = self.turns.is_open();
             let intends = self.may_intend(id, turn, now);
-            match self.connections.get_mut(&id).and_then(|c| c.staging.pop_front_if(|_| intends)) {
+            match self.connections.get_mut(&id).filter(|_| intends).and_then(|c| c.staging.pop()) {
                 Some(ticket) => self.intend(id, ticket, now),
                 None => return,
             }
@@ -168,9 +168,7 @@ impl Core {
         }
         let is_fresh =
             |ticket: &Ticket| self.postings.get(ticket.slot()).is_some_and(crate::posting::Posting::is_fresh);
-        if let Some(at) = connection.staging.iter().position(is_fresh) {
-            connection.staging.swap(0, at);
-        }
+        connection.staging.prefer(is_fresh);
     }
 
     pub(super) fn intend(&mut self, id: ConnectionId, ticket: Ticket, now: Now) {

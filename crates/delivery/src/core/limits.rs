@@ -4,6 +4,7 @@ use super::{Core, Wake};
 use crate::{
     budget::{Budget, Limit},
     connection::ConnectionId,
+    line::Shares,
     posting::{Stage, Step, Ticket},
     time::Now,
     turns::TenantId,
@@ -30,6 +31,13 @@ impl Core {
     /// How many requests of the connection its limits over time allow now.
     pub fn room(&mut self, id: ConnectionId, now: Now) -> u64 {
         self.connections.get_mut(&id).map_or(0, |connection| connection.room(now))
+    }
+
+    /// How the connection's attempts are divided between what is live and what is delivered once more.
+    pub fn divide(&mut self, id: ConnectionId, shares: Shares) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.staging.shares = shares;
+        }
     }
 
     /// Whose a connection is, and how many requests that tenant sends in its turn when all requests of the process are in
@@ -65,7 +73,7 @@ impl Core {
             if ready(self) {
                 self.depart(id, now);
             } else if self.may_intend(id, true, now)
-                && let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.staging.pop_front())
+                && let Some(ticket) = self.connections.get_mut(&id).and_then(|c| c.staging.pop())
             {
                 self.intend(id, ticket, now);
             }

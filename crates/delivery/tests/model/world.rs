@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use delivery::{
     Backlog, Bulk, ConnectionId, ConnectionLimits, Core, CoreOptions, Gauges, Input, Intents, Limit,
-    NewPosting, Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket,
+    NewPosting, Now, OnExisting, PartitionId, ReadBack, TenantSlot, Ticket, Urgency,
 };
 use event::{EntityId, EventId, PostingKey, RouteId};
 use uuid::Uuid;
@@ -405,6 +405,11 @@ fn posting(request: Request, accepted_at: i64, (limited, bulk): (bool, bool)) ->
             bytes: 1,
             counts_each: false,
         }),
+        urgency: match request.entity % 4 {
+            2 => Urgency::Redrive,
+            3 => Urgency::Backfill,
+            _ => Urgency::Live,
+        },
         accepted_at,
     }
 }

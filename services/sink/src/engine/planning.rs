@@ -56,6 +56,7 @@ impl Engine {
         if before.is_none_or(|before| before.budgets != target.budgets) {
             self.parts.core.limit(target.id, &target.budgets);
         }
+        self.parts.core.divide(target.id, target.shares);
         self.parts.core.belongs(target.id, target.slot, target.weight);
     }
 

@@ -15,7 +15,7 @@ use tenancy::{Connection, Posts, Route, Tenant, TenantSet};
 
 use super::{
     Plan, PlanError, PlannedRoute, Standing, Target, Way,
-    connection::{access, budgets, check_egress, egress, endpoint},
+    connection::{access, budgets, check_egress, egress, endpoint, shares},
 };
 use crate::connectors::Connectors;
 
@@ -110,6 +110,7 @@ impl Drawn<'_> {
                 timeout_ms: connection.timeout.as_millis() as u64,
             },
             budgets: budgets(&connection.limits),
+            shares: shares(connection.limits.shares),
             owner: self.tenant.id.clone(),
             slot: self.slot,
             weight: self.tenant.weight,

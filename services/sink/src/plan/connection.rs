@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{Limit, OnUnknown};
+use delivery::{Limit, OnUnknown, Shares};
 use event::EventType;
 use target::{
     Access, Account, Authenticator, ClassChoice, Connector, Egress, EgressRefused, Endpoint, EndpointError,
@@ -75,6 +75,11 @@ pub(crate) fn check_egress(egress: &Egress, connection: &Connection) -> Result<(
         Some(uri) => egress.check_literal(&uri),
         None => Ok(()),
     }
+}
+
+/// How a connection's attempts are divided.
+pub(super) fn shares(shares: tenancy::Shares) -> Shares {
+    Shares { live: shares.live, redrive: shares.redrive, backfill: shares.backfill }
 }
 
 /// What a connection may be asked for over time.

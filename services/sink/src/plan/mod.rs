@@ -10,7 +10,7 @@ use std::{
 };
 
 use ahash::AHashMap;
-use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, TenantSlot};
+use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, Shares, TenantSlot};
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use mapping::Mapping;
 use target::{Client, Egress, Endpoint};
@@ -112,6 +112,8 @@ pub(crate) struct Target {
     pub(crate) limits: ConnectionLimits,
     /// What it may be asked for over time.
     pub(crate) budgets: Vec<Limit>,
+    /// How attempts are divided between what is live and what is delivered once more.
+    pub(crate) shares: Shares,
     /// Whose it is.
     pub(crate) owner: TenantId,
     pub(crate) slot: TenantSlot,

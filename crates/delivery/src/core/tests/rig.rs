@@ -147,6 +147,7 @@ pub(super) fn new(event: u128, entity: u128, version: i64, class: Class) -> NewP
         conflate: false,
         lock: None,
         bulk: None,
+        urgency: crate::Urgency::Live,
         accepted_at: 1_000_000,
     }
 }

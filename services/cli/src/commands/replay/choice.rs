@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use contract::{OutcomeStatus, Replay};
+use contract::{OutcomeStatus, Replay, ReplayShare};
 use event::{Envelope, EventId, ObjectKind, TenantId};
 
-use super::ReplayArgs;
+use super::{ReplayArgs, Share};
 use crate::commands::log::Log;
 
 /// What the outcomes of a tenant say.
@@ -105,10 +105,21 @@ impl<'a> Choice<'a> {
             && args.to.is_none_or(|to| event.received_at < micros(to))
     }
 
+    /// Unless it is said: a few events are a redrive, everything that is not picked by hand is a backfill.
+    fn share(&self) -> ReplayShare {
+        match self.args.share {
+            Some(Share::Redrive) => ReplayShare::Redrive,
+            Some(Share::Backfill) => ReplayShare::Backfill,
+            None if self.args.rejected || !self.args.events.is_empty() => ReplayShare::Redrive,
+            None => ReplayShare::Backfill,
+        }
+    }
+
     fn wish(&self, generation: u16, route: Option<&String>) -> Replay {
         Replay {
             generation,
             route: route.cloned(),
+            share: self.share(),
             at: self.at,
             operator: self.args.operator.clone(),
             reason: self.args.reason.clone().unwrap_or_default(),

@@ -61,6 +61,9 @@ pub struct ReplayArgs {
     /// All of them, as a new generation: what was applied is applied again
     #[arg(long)]
     force: bool,
+    /// What of a connection they may use while live events wait [default: redrive with --rejected or --event, else backfill]
+    #[arg(long, value_enum, value_name = "KIND")]
+    share: Option<Share>,
     /// Most records published in a second
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     per_second: u32,
@@ -82,6 +85,15 @@ pub struct ReplayArgs {
     cluster: TopicSettingsArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+/// What of a connection a replay may use (`limits.shares`).
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Share {
+    /// That of a few events that are tried once more
+    Redrive,
+    /// That of a stretch of the past
+    Backfill,
 }
 
 /// Publishes the events that are meant once more.
