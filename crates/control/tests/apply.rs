@@ -5,9 +5,13 @@ mod common;
 
 use std::{sync::Arc, thread};
 
-use common::{Folder, desired, edit, folder, order};
+use common::{
+    Folder, desired, edit, folder, order,
+    relay::{END_TXN, Relay},
+};
 use control::{ApplyError, Plan, apply, read_whole};
 use kafka::{Producer, Settings, admin};
+use testkit::kafka::{Detour, Kafka};
 use topics::{Specs, names, plan};
 
 /// The control topic of a region of this process and test alone, since the cluster may be one that lasts.
@@ -20,7 +24,10 @@ struct World {
 impl World {
     async fn new(test: &str) -> anyhow::Result<Self> {
         let broker = tokio::task::spawn_blocking(testkit::kafka::shared).await??;
-        let settings = Settings::new(broker.bootstrap());
+        Self::on(Settings::new(broker.bootstrap()), test).await
+    }
+
+    async fn on(settings: Settings, test: &str) -> anyhow::Result<Self> {
         let region = format!("t{}-{test}", std::time::UNIX_EPOCH.elapsed()?.as_micros());
         let topic = names::control(&region);
         let all = Specs::embedded()?.with_replication(1).all_for(&region, &[])?;
@@ -116,4 +123,29 @@ async fn what_this_build_cannot_read_is_not_overwritten() {
         assert_eq!(error.code(), "CFG-0137");
     })
     .await;
+}
+
+/// The broker has ended the transaction as it was asked to, and nobody is told: once, or however often it is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_the_end_of_a_transaction_is_found_out() {
+    for (test, count) in [("lost-once", 1), ("lost-always", usize::MAX)] {
+        let detour =
+            Detour { listen: testkit::free_port().unwrap(), advertise: testkit::free_port().unwrap() };
+        let options = testkit::kafka::Options { detour: Some(detour), ..testkit::kafka::Options::owned() };
+        let broker = tokio::task::spawn_blocking(move || Kafka::start(&options)).await.unwrap().unwrap();
+        let relay = Relay::start(detour.advertise, detour.listen, END_TXN, count).await.unwrap();
+        let world = World::on(Settings::new(format!("127.0.0.1:{}", detour.advertise)), test).await.unwrap();
+        beside(world, |world| {
+            let folder = folder();
+            let plan = world.plan(&folder);
+            let applied = world.apply(&folder, &plan, "ann").unwrap();
+            assert_eq!((applied.written.len(), applied.state.tenants.current().len()), (2, 2));
+            let again = world.apply(&folder, &world.plan(&folder), "ann").unwrap();
+            assert!(again.written.is_empty(), "all of it is there, once");
+            assert!(again.state.tenants.current().values().all(|revision| revision.revision == 1));
+        })
+        .await;
+        assert!(relay.lost() >= count.min(2), "{test}: {} answers were lost", relay.lost());
+        drop(broker);
+    }
 }

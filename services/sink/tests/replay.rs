@@ -4,18 +4,23 @@
 
 mod common;
 
-use std::time::UNIX_EPOCH;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use common::{World, eventually};
+use common::{World, eventually, now, tenant};
 use contract::{Outcome, OutcomeStatus, REPLAY_HEADER, Replay, ReplayShare};
 use event::ObjectKind;
+use sandbox::Change;
+use sink::Options;
 
 fn replay(generation: u16, route: Option<&str>) -> Replay {
     Replay {
         share: ReplayShare::Redrive,
         generation,
         route: route.map(Into::into),
-        at: UNIX_EPOCH.elapsed().unwrap().as_micros() as i64,
+        at: now(),
         operator: "kim".into(),
         reason: "a test".into(),
     }
@@ -90,5 +95,75 @@ async fn a_rejected_event_is_delivered_once_its_cause_is_mended() {
     let outcomes = of_generation(&world, 1, 1).await;
     assert_eq!(outcomes[0].status, OutcomeStatus::Committed);
     assert_eq!((world.totals().effects, world.dead_letters().await.len()), (1, 1));
+    sink.stop().await;
+}
+
+fn member(world: &World, name: &str) -> Options {
+    let mut options = world.options();
+    options.ledger.dir = world.dir.path().join(name);
+    options
+}
+
+/// One member leaves in the middle of it, and another one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_goes_on_while_partitions_change_hands() {
+    const EVENTS: usize = 90;
+    let world = World::start("keyed").await;
+    let stays = world.sink_with(member(&world, "stays")).await;
+    let leaves = world.sink_with(member(&world, "leaves")).await;
+    eventually("both have partitions", async || {
+        stays.metric("takeover_seconds_count").await > 0.0
+            && leaves.metric("takeover_seconds_count").await > 0.0
+    })
+    .await;
+    for i in 0..EVENTS {
+        world.pay(&format!("PAY-{i}"), 1).await;
+    }
+    world.settled(EVENTS).await;
+    world.change(Change { latency_ms: Some(30), ..Change::default() });
+    let forced = replay(1, Some("payments"));
+    for i in 0..EVENTS / 2 {
+        again(&world, &format!("PAY-{i}"), 1, &forced).await;
+    }
+    leaves.stop().await;
+    let comes = world.sink_with(member(&world, "comes")).await;
+    for i in EVENTS / 2..EVENTS {
+        again(&world, &format!("PAY-{i}"), 1, &forced).await;
+    }
+    let mut ends: HashMap<_, HashSet<OutcomeStatus>> = HashMap::new();
+    eventually("each event has an outcome of its new generation", async || {
+        ends.clear();
+        for outcome in world.outcomes().await.into_iter().filter(|outcome| outcome.generation == 1) {
+            ends.entry(outcome.event_id).or_default().insert(outcome.status);
+        }
+        ends.len() == EVENTS
+    })
+    .await;
+    eventually("the new one has partitions", async || comes.metric("takeover_seconds_count").await > 0.0)
+        .await;
+    assert!(ends.values().all(|ends| *ends == HashSet::from([OutcomeStatus::Committed])), "{ends:?}");
+    assert_eq!(world.totals().effects as usize, 2 * EVENTS, "one of each event, and one of each generation");
+    stays.stop().await;
+    comes.stop().await;
+}
+
+/// What the ledger has forgotten may have been posted: only a new generation, which was never posted, may go out.
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_horizon_only_a_new_generation_is_sent() {
+    let world = World::start("keyed").await;
+    let mut options = world.options();
+    options.ledger.horizon = Duration::from_secs(3_600);
+    let sink = world.sink_with(options).await;
+    let (_, key, value) = world.payment_at(now() - 7_200_000_000, &tenant(), "PAY-1", 1);
+    for generation in [0, 1] {
+        let header = replay(generation, None).to_header();
+        let headers: &[(&str, &[u8])] = &[(REPLAY_HEADER, &header)];
+        world.publish_with(ObjectKind::Payment, &key, Some(&value), headers).await;
+    }
+    let forgotten = of_generation(&world, 0, 1).await;
+    let known = (forgotten[0].status, forgotten[0].error_code.as_deref(), forgotten[0].attempts);
+    assert_eq!(known, (OutcomeStatus::InDoubt, Some("SNK-0015"), 0));
+    assert_eq!(of_generation(&world, 1, 1).await[0].status, OutcomeStatus::Committed);
+    assert_eq!(world.totals().effects, 1);
     sink.stop().await;
 }

@@ -1,6 +1,8 @@
 //! Folders of tenants without a disk.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it")]
 
+pub mod relay;
+
 use std::collections::BTreeMap;
 
 use control::{Desired, Order, Plan, State};

@@ -181,16 +181,27 @@ impl World {
     }
 
     pub fn payment_of(&self, tenant: &TenantId, id: &str, version: i64) -> (Envelope, Vec<u8>, Vec<u8>) {
+        self.payment_at(now(), tenant, id, version)
+    }
+
+    /// A payment that the gateway let in at that moment, microseconds since 1970-01-01 UTC.
+    pub fn payment_at(
+        &self,
+        received_at: i64,
+        tenant: &TenantId,
+        id: &str,
+        version: i64,
+    ) -> (Envelope, Vec<u8>, Vec<u8>) {
         let event_type = if version == 1 { "payment.received" } else { "payment.updated" };
         let example = include_str!("../../../../schemas/examples/payment.json");
-        self.event(tenant, event_type, example, (id, version), |_| {})
+        self.event(tenant, event_type, example, (id, version, received_at), |_| {})
     }
 
     /// Publishes a customer as the gateway would.
     pub async fn customer(&self, id: &str, version: i64, change: impl FnOnce(&mut Value)) -> EventId {
         let event_type = if version == 1 { "customer.created" } else { "customer.updated" };
         let example = include_str!("../../../../schemas/examples/customer.json");
-        let (envelope, key, value) = self.event(&tenant(), event_type, example, (id, version), change);
+        let (envelope, key, value) = self.event(&tenant(), event_type, example, (id, version, now()), change);
         self.publish(ObjectKind::Customer, &key, &value).await;
         envelope.event_id
     }
@@ -200,7 +211,7 @@ impl World {
         tenant: &TenantId,
         event_type: &str,
         example: &str,
-        (id, version): (&str, i64),
+        (id, version, received_at): (&str, i64, i64),
         change: impl FnOnce(&mut Value),
     ) -> (Envelope, Vec<u8>, Vec<u8>) {
         let example: Value = serde_json::from_str(example).unwrap();
@@ -217,8 +228,7 @@ impl World {
             source: "test".into(),
             source_version: version,
             occurred_at: 1_700_000_000_000_000,
-            // Young enough for a key to be trusted.
-            received_at: UNIX_EPOCH.elapsed().unwrap().as_micros() as i64,
+            received_at,
             correlation_id: None,
             causation_id: None,
             traceparent: None,
@@ -335,6 +345,11 @@ pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within a minute: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Young enough for a key to be trusted.
+pub fn now() -> i64 {
+    UNIX_EPOCH.elapsed().unwrap().as_micros() as i64
 }
 
 pub fn tenant() -> TenantId {
