@@ -71,6 +71,8 @@ pub struct SinkSettings {
     #[serde(with = "service_kit::duration")]
     pub drain: Duration,
     #[serde(with = "service_kit::duration")]
+    pub wedged_after: Duration,
+    #[serde(with = "service_kit::duration")]
     pub clock_skew: Duration,
     #[serde(with = "service_kit::duration")]
     pub connect_timeout: Duration,
@@ -130,6 +132,7 @@ impl Default for SinkSettings {
             intents,
             commit_every,
             drain,
+            wedged_after,
             clock_skew,
             connect_timeout,
             ..
@@ -145,6 +148,7 @@ impl Default for SinkSettings {
             intents,
             commit_every,
             drain,
+            wedged_after,
             clock_skew,
             connect_timeout,
         }
@@ -202,6 +206,7 @@ impl Settings {
             intents: own.intents,
             commit_every: own.commit_every,
             drain: own.drain,
+            wedged_after: own.wedged_after,
             clock_skew: own.clock_skew,
             connect_timeout: own.connect_timeout,
             // The process logs by `log` above, once for all of its services.

@@ -27,7 +27,7 @@ use tracing::error;
 use crate::{
     admission::Job, clock::Clock, crash, doubts::Doubts, message::Message, metrics::SinkMetrics,
     outbox::Outbox, partition::Partition, plan::Plan, planner::Ask, settlement::Settlement, shares::Shares,
-    standby::Standby,
+    standby::Standby, watchdog::Pulse,
 };
 pub(crate) use control::passed_over;
 use group::{Claims, Revocation};
@@ -111,6 +111,8 @@ pub(crate) struct Parts {
     /// How long a confirmed membership allows sending.
     pub(crate) lease: Duration,
     pub(crate) drain: Duration,
+    /// Beaten at each turn of the loop.
+    pub(crate) pulse: Pulse,
 }
 
 /// A posting that is not over.
@@ -183,6 +185,7 @@ impl Engine {
                 received = self.inbox.recv_many(&mut facts, BATCH) => if received == 0 { break },
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.parts.pulse.beat();
             let mut left = false;
             for fact in facts.drain(..) {
                 left |= matches!(fact, Message::Left);

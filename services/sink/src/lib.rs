@@ -32,6 +32,7 @@ mod shares;
 mod standby;
 mod start_error;
 mod trial;
+mod watchdog;
 
 pub use arguments::Arguments;
 pub use fields::payload_fields;

@@ -46,6 +46,9 @@ pub struct Options {
     /// How long requests in flight may take to end when partitions move or the sink stops.
     #[serde(with = "service_kit::duration")]
     pub drain: Duration,
+    /// How long the sink's loop may stand still before the process ends itself, so that others get its partitions; 0: for ever.
+    #[serde(with = "service_kit::duration")]
+    pub wedged_after: Duration,
     /// How far the clocks of two machines may differ.
     #[serde(with = "service_kit::duration")]
     pub clock_skew: Duration,
@@ -107,6 +110,7 @@ impl Default for Options {
             intents: IntentsOption::Shared,
             commit_every: Duration::from_secs(1),
             drain: Duration::from_secs(4),
+            wedged_after: Duration::from_secs(60),
             clock_skew: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(1),
             log: LogOptions::default(),

@@ -30,6 +30,7 @@ use crate::{
     shares::Shares,
     standby::{Copied, Standby},
     start_error::StartError,
+    watchdog::{self, Pulse},
 };
 
 /// The wait before brokers or registry are asked again at the start.
@@ -159,6 +160,11 @@ impl Service {
             report.send(Message::Group(event)).ok();
         })?);
         info!(group = options.group, region = options.region, "sink has joined");
+        let pulse = Pulse::default();
+        watchdog::watch(&pulse, options.wedged_after, watchdog::end).map_err(|source| StartError::Io {
+            what: "the thread of the watchdog cannot start".into(),
+            source,
+        })?;
         let parts = Parts {
             clock,
             core,
@@ -184,6 +190,7 @@ impl Service {
             outcome_schema,
             lease: self.lease,
             drain: options.drain,
+            pulse,
         };
         let leaver = outbound.clone();
         let mut running = service_kit::spawn("engine", Engine::new(parts, inbox, outbound).run());

@@ -52,7 +52,7 @@ struct CommandLine {
 enum Command {
     /// Draw faults from a seed while events stream through, then compare both ends
     Campaign(campaign::Options),
-    /// Let a sink die at each of twelve points, for each class of target, and see another one bring everything to its end
+    /// Let a sink die at each of thirteen points, for each class of target, and see another one bring everything to its end
     Points(points::Options),
     /// Kill, stop and restart the brokers themselves, of which there are three, while events stream through
     Brokers(brokers::Options),

@@ -1,4 +1,4 @@
-//! `faults points`: a sink dies at each of twelve named points, for each class of target, and another one takes its place.
+//! `faults points`: a sink dies at each of twelve named points, or stands still until its watchdog ends it, for each class of target, and another one takes its place.
 
 mod lane;
 mod point;
@@ -19,7 +19,7 @@ use crate::{check::Violation, class::Class, cluster, verdict};
 
 Exit status 0: every crash came at its point, no invariant is violated, and every event struck by a crash ended as it must.")]
 pub struct Options {
-    /// Only these points; may be given several times [default: all twelve]
+    /// Only these points; may be given several times [default: all of them]
     #[arg(long, value_name = "NAME", value_parser = point::Point::parse)]
     point: Vec<point::Point>,
     /// Print the figures as one JSON object, and nothing else on standard output

@@ -91,11 +91,11 @@ impl Sink {
     }
 
     pub fn spawn(&mut self) -> anyhow::Result<()> {
-        self.spawn_with(None)
+        self.spawn_with(Vec::new())
     }
 
     /// The same, with something more in its environment.
-    pub fn spawn_with(&mut self, environment: Option<(String, String)>) -> anyhow::Result<()> {
+    pub fn spawn_with(&mut self, environment: Vec<(&str, String)>) -> anyhow::Result<()> {
         let from_empty = !self.folder.exists();
         let mut command = (self.start)()?;
         command.arg("--config").arg(&self.config).envs(environment);
@@ -139,7 +139,7 @@ impl Sink {
         self.close(&counted.lock().clone(), from_empty);
         let (status, tail) = (status?, process.tail());
         ensure!(status.signal() == Some(SIGABRT), "{} ended otherwise: {status}\n{tail}", self.name);
-        ensure!(tail.lines().any(|line| line == saying), "{} died elsewhere:\n{tail}", self.name);
+        ensure!(tail.lines().any(|line| line.starts_with(saying)), "{} died elsewhere:\n{tail}", self.name);
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 
-/// Of twelve, those that no other test meets on purpose.
-const POINTS: [&str; 4] = ["dlq_sent", "half_sent", "mid_restore", "outcome_acked"];
+/// Of thirteen, those that no other test meets on purpose.
+const POINTS: [&str; 5] = ["dlq_sent", "half_sent", "mid_restore", "outcome_acked", "wedged"];
 
 #[test]
 fn a_crash_at_any_point_loses_nothing_and_doubles_nothing() {

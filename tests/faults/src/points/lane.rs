@@ -30,6 +30,8 @@ use crate::{
 
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// For how long the loop of a sink may stand still: short, for it is waited for, and long for a machine that does five things at once.
+const WEDGED: &str = "8s";
 const POLL: Duration = Duration::from_millis(20);
 /// Records of the changelogs that a restore reads before it is struck: some partitions are complete then, others are not.
 const RESTORED: usize = 20;
@@ -143,8 +145,7 @@ impl Run {
         // A crash in the middle of a restore needs something that is worth restoring: an Intent that nothing followed.
         let at = if point == Point::MidRestore { Point::IntentAcked } else { point };
         // The second time; of topics that differ, for an Intent that a range of records shares is written once.
-        let armed = at.cut().is_none().then(|| format!("{}=1*off->return", at.name()));
-        self.spawn(armed)?;
+        self.spawn(at.cut().is_none().then(|| at.failpoint()))?;
         let first = self.world.door.deliver(self.class, &[change(ObjectKind::Customer, "FIRST", 1)]).await?;
         self.outcomes(&first).await?;
         let reached = at.cut().map(|cut| self.relay.arm(cut));
@@ -228,12 +229,13 @@ impl Run {
 
     /// Starts the sink; it dies where `armed` says so.
     fn spawn(&mut self, armed: Option<String>) -> anyhow::Result<()> {
-        let armed = armed.map(|point| ("FAILPOINTS".to_owned(), point));
-        self.sink().spawn_with(armed)
+        let patience =
+            |failpoint| vec![("FAILPOINTS", failpoint), ("COUNTERFOIL_WEDGED_AFTER", WEDGED.to_owned())];
+        self.sink().spawn_with(armed.map(patience).unwrap_or_default())
     }
 
     async fn dies_at(&mut self, point: Point) -> anyhow::Result<&'static str> {
-        self.sink().aborts(&format!("crash point reached: {}", point.name()), PATIENCE).await?;
+        self.sink().aborts(&point.last_words(), PATIENCE).await?;
         Ok("SIGABRT")
     }
 

@@ -1,4 +1,4 @@
-//! The twelve points, and what must become of an event at which a sink dies there.
+//! The twelve points and a wedge, and what must become of an event at which a sink dies there.
 
 use contract::OutcomeStatus;
 
@@ -20,10 +20,11 @@ pub enum Point {
     MidRestore,
     DlqSent,
     DlqAcked,
+    Wedged,
 }
 
 impl Point {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Polled,
         Self::IntentLocal,
         Self::IntentAcked,
@@ -36,6 +37,7 @@ impl Point {
         Self::MidRestore,
         Self::DlqSent,
         Self::DlqAcked,
+        Self::Wedged,
     ];
 
     pub fn parse(name: &str) -> Result<Self, String> {
@@ -58,6 +60,24 @@ impl Point {
             Self::MidRestore => "mid_restore",
             Self::DlqSent => "dlq_sent",
             Self::DlqAcked => "dlq_acked",
+            Self::Wedged => "wedged",
+        }
+    }
+
+    /// What `FAILPOINTS` must say for the second event to meet it.
+    pub fn failpoint(self) -> String {
+        match self {
+            // Between an answer and what follows from it, for longer than anybody waits.
+            Self::Wedged => format!("{}=1*off->sleep(600000)", Self::ResponseRead.name()),
+            _ => format!("{}=1*off->return", self.name()),
+        }
+    }
+
+    /// How the last thing begins that the sink says.
+    pub fn last_words(self) -> String {
+        match self {
+            Self::Wedged => "error: SNK-0045".to_owned(),
+            _ => format!("crash point reached: {}", self.name()),
         }
     }
 
@@ -93,7 +113,9 @@ impl Point {
     pub fn effects(self, class: Class) -> u64 {
         match self.outcome(class) {
             OutcomeStatus::Committed => 1,
-            OutcomeStatus::InDoubt => u64::from(matches!(self, Self::Applied | Self::ResponseRead)),
+            OutcomeStatus::InDoubt => {
+                u64::from(matches!(self, Self::Applied | Self::ResponseRead | Self::Wedged))
+            }
             _ => 0,
         }
     }
