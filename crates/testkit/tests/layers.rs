@@ -55,7 +55,21 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "service-kit",
         ],
     ),
-    ("source", &["event", "delivery", "target", "mapping", "tenancy", "telemetry", "service-kit"]),
+    (
+        "source",
+        &[
+            "event",
+            "kafka",
+            "topics",
+            "delivery",
+            "target",
+            "mapping",
+            "tenancy",
+            "control",
+            "telemetry",
+            "service-kit",
+        ],
+    ),
     ("sandbox-service", &["event", "sandbox", "telemetry", "service-kit"]),
     (
         "cli",

@@ -29,6 +29,12 @@ pub struct Arguments {
     /// Folder of the tenants' configuration [default: tenants]
     #[arg(long, value_name = "DIR")]
     tenants: Option<String>,
+    /// Whether that folder says which tenants there are, or the control topic [default: folder]
+    #[arg(long, value_name = "folder|control")]
+    tenants_from: Option<String>,
+    /// Kafka brokers to start from, for the control topic [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT,…")]
+    bootstrap: Option<String>,
     /// Folder that keeps how far every system was read [default: data/source]
     #[arg(long, value_name = "DIR")]
     state: Option<String>,
@@ -69,6 +75,8 @@ impl Arguments {
         Flags::new()
             .set("--gateway", "gateway", self.gateway.clone())
             .set("--tenants", "tenants", self.tenants.clone())
+            .set("--tenants-from", "tenants_from", self.tenants_from.clone())
+            .set("--bootstrap", "kafka.bootstrap", self.bootstrap.clone())
             .set("--state", "state", self.state.clone())
             .set("--admin-listen", "admin_listen", self.admin_listen.clone())
     }

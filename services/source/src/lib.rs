@@ -7,8 +7,11 @@ mod arguments;
 mod cursor;
 mod error;
 mod gateway;
+mod keeper;
+mod maker;
 mod options;
 mod poll;
+mod polls;
 mod programs;
 mod service;
 

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tenancy::TenantsFrom;
 
 /// Everything that can be set about the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,6 +15,10 @@ pub struct Options {
     pub region: String,
     /// The folder of the tenants' configuration.
     pub tenants: PathBuf,
+    /// Whether that folder says which tenants there are, or the control topic (docs/adr/0021).
+    pub tenants_from: TenantsFrom,
+    /// How to reach the brokers, for the control topic alone.
+    pub kafka: kafka::Settings,
     /// A folder of connector definitions in the place of the embedded ones, with their programs in `<connector>/changes/`.
     pub connectors: Option<PathBuf>,
     /// The gateway's base URL.
@@ -45,6 +50,8 @@ impl Default for Options {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8087)),
             region: "eu".to_owned(),
             tenants: PathBuf::from("tenants"),
+            tenants_from: TenantsFrom::default(),
+            kafka: kafka::Settings::default(),
             connectors: None,
             gateway: "http://127.0.0.1:8080".to_owned(),
             state: PathBuf::from("data/source"),
