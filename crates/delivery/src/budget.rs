@@ -67,6 +67,14 @@ impl Budget {
         self.share = (parts.min(of), of.max(1));
     }
 
+    /// The whole limit, and what of a bucket's points comes back in a second for this process.
+    pub(crate) fn limit(&self) -> (Limit, u64) {
+        match self.limit {
+            Limit::Cost { per_second, .. } => (self.limit, part(per_second, self.share)),
+            Limit::Rate { .. } | Limit::Time { .. } => (self.limit, 0),
+        }
+    }
+
     /// How many requests may leave now.
     pub(crate) fn room(&mut self, now: u64) -> u64 {
         match (self.limit, &mut self.used) {

@@ -8,7 +8,8 @@ use std::{
 use ahash::AHashMap;
 
 use crate::{
-    batch::Gathering, budget::Budget, digest, line::Line, posting::Ticket, time::Now, turns::TenantId,
+    batch::Gathering, budget::Budget, digest, line::Line, posting::Ticket, time::Now, told::Told,
+    turns::TenantId,
 };
 
 /// Requests in a row without an answer, after which a target is taken to be away.
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) tenant: TenantId,
     /// What it may use over time.
     pub(crate) budgets: Vec<Budget>,
+    /// What the target has told of its limits, one for each.
+    pub(crate) told: Vec<Told>,
     /// Until when a timer waits for a budget, monotonic milliseconds.
     pub(crate) refill_at: u64,
     /// What is taken at the target, and who waits for it.
@@ -66,6 +69,7 @@ impl Connection {
             limits,
             tenant: TenantId::default(),
             budgets: Vec::new(),
+            told: Vec::new(),
             refill_at: 0,
             taken: AHashMap::new(),
             staging: Line::default(),
@@ -119,9 +123,11 @@ impl Connection {
         self.in_flight < self.slots() && now.mono >= self.blocked_until
     }
 
-    /// How many requests its budgets allow now.
+    /// How many requests its budgets allow now, and what the target has told.
     pub(crate) fn room(&mut self, now: Now) -> u64 {
-        self.budgets.iter_mut().map(|budget| budget.room(now.mono)).min().unwrap_or(u64::MAX)
+        let budgets = self.budgets.iter_mut().map(|budget| budget.room(now.mono));
+        let told = self.told.iter_mut().map(|told| told.room(now.mono));
+        budgets.chain(told).min().unwrap_or(u64::MAX)
     }
 
     /// When its budgets may allow more, should they allow none.
@@ -130,7 +136,9 @@ impl Connection {
             .budgets
             .iter_mut()
             .filter_map(|budget| (budget.room(now.mono) == 0).then(|| budget.next(now.mono)));
-        exhausted.max().unwrap_or(now.mono)
+        let told = self.told.iter_mut();
+        let told = told.filter_map(|told| (told.room(now.mono) == 0).then(|| told.next(now.mono)));
+        exhausted.chain(told).max().unwrap_or(now.mono)
     }
 
     /// Holds the connection back until `until`. An earlier, longer hold stays.
@@ -145,6 +153,7 @@ impl Hash for Connection {
             limits,
             tenant,
             budgets,
+            told,
             refill_at,
             taken,
             staging,
@@ -159,7 +168,7 @@ impl Hash for Connection {
             gathering,
         } = self;
         (limits, tenant, budgets, refill_at, staging, staged, ready, in_flight).hash(state);
-        (blocked_until, refusals, applied, silences, company, gathering).hash(state);
+        (blocked_until, refusals, applied, silences, company, gathering, told).hash(state);
         digest::map(taken, state);
     }
 }

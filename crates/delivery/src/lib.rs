@@ -22,6 +22,7 @@ mod posting;
 mod range;
 mod spill;
 mod time;
+mod told;
 mod turns;
 mod window;
 
@@ -38,6 +39,7 @@ pub use crate::{
     posting::{NewPosting, Ticket},
     spill::Backlog,
     time::Now,
+    told::{Left, LeftOf},
     turns::TenantId as TenantSlot,
     window::PartitionId,
 };

@@ -26,6 +26,7 @@ use crate::{
     egress::{Egress, Guarded, refusal},
     feed::{Change, Place},
     operation::Run,
+    signals::Told,
     together::apart,
 };
 
@@ -56,6 +57,8 @@ type Http = legacy::Client<HttpsConnector<Guarded>, Full<Bytes>>;
 pub struct Client {
     http: Http,
     family: Arc<Family>,
+    /// Who hears what answers tell beside what they answer.
+    pub(crate) told: Option<Told>,
 }
 
 /// A client for each way of guarding, so that no request goes out on a connection that its own guard would not open.
@@ -70,13 +73,19 @@ impl Client {
     pub fn new(options: ClientOptions) -> std::io::Result<Self> {
         let tls = rustls::ClientConfig::builder().with_native_roots()?.with_no_client_auth();
         let family = Arc::new(Family { options, tls, members: Mutex::default() });
-        Ok(Self { http: family.member(&Egress::default()), family })
+        Ok(Self { http: family.member(&Egress::default()), family, told: None })
     }
 
     /// The client whose connections may lead to where `egress` says. Keep it: it is looked up.
     #[must_use]
     pub fn under(&self, egress: &Egress) -> Self {
-        Self { http: self.family.member(egress), family: Arc::clone(&self.family) }
+        Self { http: self.family.member(egress), family: Arc::clone(&self.family), told: self.told.clone() }
+    }
+
+    /// The client whose requests let `told` know what their answers tell of the limits of the account.
+    #[must_use]
+    pub fn telling(self, told: &Told) -> Self {
+        Self { told: Some(told.clone()), ..self }
     }
 
     /// Sends a posting. `attempt` is 1 for the first time; `standing` is what the last look has found of it at the target.
@@ -138,6 +147,7 @@ impl Client {
             repeats: false,
             deadline,
             session: parking_lot::Mutex::default(),
+            retry_after: parking_lot::Mutex::default(),
         }
     }
 

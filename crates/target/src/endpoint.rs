@@ -16,11 +16,12 @@ use crate::{
     call::{Call, Impossible},
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
-    definition::{Connector, DefinitionError, KeyPlace, LookupFirst},
+    definition::{Connector, DefinitionError, KeyPlace, LookupFirst, Signal},
     feed::Feed,
     finder::{Check, Finder, Place},
     posting::Posting,
     references::Found,
+    signals::Told,
     template::{Name, Scope as Names, Text},
 };
 
@@ -143,6 +144,8 @@ pub struct Endpoint {
     event_id: Option<HeaderName>,
     source_version: Option<HeaderName>,
     pub(crate) classifier: Classifier,
+    /// Where answers tell what is left of limits.
+    pub(crate) signals: Vec<Signal>,
 }
 
 impl Endpoint {
@@ -214,9 +217,17 @@ impl Endpoint {
                 .map(|h| compiler.header(&h.header))
                 .transpose()?,
             classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
+            signals: connector.signals.clone(),
         };
         endpoint.steps.shrink_to_fit();
         Ok(endpoint)
+    }
+
+    /// What an answer tells of the limits of its account.
+    pub fn left(&self, headers: &HeaderMap, body: &[u8]) -> Vec<delivery::Left> {
+        let told = Told::default();
+        told.hear(&self.signals, headers, body);
+        told.take().left
     }
 
     /// How a posting may share a request with at most `most` in all, if it may.

@@ -21,6 +21,7 @@ mod path;
 mod posting;
 mod preview;
 mod references;
+mod signals;
 mod template;
 mod together;
 
@@ -35,6 +36,7 @@ pub use crate::{
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
     preview::{Meaning, Preview},
+    signals::{News, Told},
 };
 
 #[cfg(test)]

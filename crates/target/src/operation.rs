@@ -22,6 +22,7 @@ use crate::{
     feed::{Change, Place},
     finder::{Finder, Sight},
     references::{self, Reference},
+    signals::retry_after,
     template::{Scope as Names, plain},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     /// What the last request was signed with.
     pub(crate) session: Mutex<Option<Arc<Session>>>,
+    /// How long the last answer asked to wait, in milliseconds.
+    pub(crate) retry_after: Mutex<Option<u64>>,
 }
 
 /// Documents that a payload refers to, by object and reference: id and everything else, or none.
@@ -46,6 +49,7 @@ impl Run<'_> {
     /// Carries the operation out, from where it stands.
     pub(crate) async fn carry_out(&self, standing: Option<&Standing>) -> Answer {
         let mut answer = self.operate(standing).await;
+        self.rest(matches!(answer, Answer::Unknown(_)));
         self.judge(&mut answer);
         answer
     }
@@ -53,6 +57,7 @@ impl Run<'_> {
     /// What the target knows of the posting.
     pub(crate) async fn read_back(&self) -> (ReadBack, Option<Standing>) {
         let (mut seen, standing) = self.look().await;
+        self.rest(matches!(seen, ReadBack::Failed(Answer::Unknown(_))));
         match &mut seen {
             ReadBack::Failed(answer) => self.judge(answer),
             _ => self.judge(&mut Answer::Applied { document: None }),
@@ -75,6 +80,7 @@ impl Run<'_> {
             (ReadBack::Several, _) => refused("the target has several documents of this reference"),
             // Nothing was written yet, so whatever became of the look can be repeated.
             (ReadBack::Failed(Answer::Unknown(reason)), _) => {
+                self.rest(true);
                 Answer::Again { reason, after_ms: None, scope: Scope::Lane }
             }
             (ReadBack::Failed(answer), _) => answer,
@@ -309,6 +315,7 @@ impl Run<'_> {
             }
             // Nothing was written yet.
             Sight::Failed(Answer::Unknown(reason)) => {
+                self.rest(true);
                 Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
             }
             Sight::Failed(answer) => Err(answer),
@@ -342,9 +349,11 @@ impl Run<'_> {
                 auth.sign(with, &mut wire).map_err(|failure| failure.answer())?;
             }
             let left = self.left()?;
+            *self.retry_after.lock() = None;
             let exchange = self.client.exchange(wire, left).await;
             let (status, headers, body) =
                 exchange.map_err(|broken| self.endpoint.classifier.broken(&broken))?;
+            self.hear(&headers, &body);
             if let (Some(auth), Some(with)) = (&self.endpoint.auth, with) {
                 // Turned away before anything was done: the same request once more, with another token.
                 if auth.needs_new_csrf(&with, (status, &headers, &body)) && std::mem::take(&mut again) {
@@ -353,6 +362,22 @@ impl Run<'_> {
                 *self.session.lock() = Some(with.session);
             }
             return Ok((status, headers, body));
+        }
+    }
+
+    /// What an answer tells beside what it answers.
+    fn hear(&self, headers: &HeaderMap, body: &[u8]) {
+        let Some(told) = &self.client.told else { return };
+        *self.retry_after.lock() = retry_after(headers);
+        if !self.endpoint.signals.is_empty() {
+            told.hear(&self.endpoint.signals, headers, body);
+        }
+    }
+
+    /// Nobody knows what became of the posting, if `unknown`: the wait that the last answer asked for is one of the connection.
+    pub(crate) fn rest(&self, unknown: bool) {
+        if unknown && let (Some(told), Some(ms)) = (&self.client.told, self.retry_after.lock().take()) {
+            told.rest(ms);
         }
     }
 

@@ -52,6 +52,10 @@ impl Run<'_> {
         let answers = asked.and_then(|(status, headers, body)| {
             bulk.answers(&self.endpoint.classifier, (status, &headers, &body), names)
         });
+        self.rest(match &answers {
+            Ok(each) => each.iter().any(|answer| matches!(answer, Answer::Unknown(_))),
+            Err(all) => matches!(all, Answer::Unknown(_)),
+        });
         match answers {
             Ok(answers) => {
                 self.judge(&mut Answer::Applied { document: None });

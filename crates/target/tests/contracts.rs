@@ -36,6 +36,17 @@ struct AnswerCase {
     /// JSON, or a text that is sent as it is.
     body: Value,
     means: Means,
+    /// What it tells of limits, in the order of the definition's `signals`; of those that it tells of.
+    left: Option<Vec<LeftCase>>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct LeftCase {
+    remaining: u64,
+    max: Option<u64>,
+    #[serde(default)]
+    reserve: u64,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]

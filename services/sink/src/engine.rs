@@ -16,11 +16,11 @@ use std::{
 use ::control::Pauses;
 use ahash::{AHashMap, AHashSet};
 use contract::Decoder;
-use delivery::{Action, Core, Intents, Ticket};
+use delivery::{Action, ConnectionId, Core, Intents, Ticket};
 use kafka::{AssignmentId, Member};
 use ledger::Ledger;
 use service_kit::Check;
-use target::{Client, Standing};
+use target::{Client, News, Standing};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tracing::error;
 
@@ -230,6 +230,7 @@ impl Engine {
             Message::Group(event) => self.group(event),
             Message::Ledger(written) => self.written(written),
             Message::Journal(journaled) => self.journaled(journaled),
+            Message::Told(connection, news) => self.told(connection, &news),
             Message::Answered(ticket, answer) => {
                 crash::point("response_read");
                 self.inform(delivery::Input::Answered(ticket, answer));
@@ -250,6 +251,17 @@ impl Engine {
             Message::Control(record) => self.control(record),
             Message::Planned(planned) => self.planned(planned),
             Message::Left => {}
+        }
+    }
+
+    /// A target told what is left, or wants to be left alone.
+    fn told(&mut self, connection: ConnectionId, news: &News) {
+        let now = self.parts.clock.now();
+        for left in &news.left {
+            self.parts.core.left(connection, left, now);
+        }
+        if let Some(ms) = news.rest_ms {
+            self.parts.core.rest(connection, ms, now);
         }
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use contract::{RegistryError, WriterSchema};
-use delivery::{Answer, ReadBack, Ticket};
+use delivery::{Answer, ConnectionId, ReadBack, Ticket};
 use kafka::{AssignmentId, GroupEvent, Journaled};
 use ledger::Written;
-use target::Standing;
+use target::{News, Standing};
 
 use crate::{
     plan::Plan,
@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Ledger(Written),
     /// From the producer's thread.
     Journal(Journaled),
+    /// A target told of the limits of the account; it comes before the answer that it came with.
+    Told(ConnectionId, News),
     /// A target answered a posting.
     Answered(Ticket, Answer),
     /// A target answered a request that several postings shared.

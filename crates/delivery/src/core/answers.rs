@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// Nothing is sent on the connection for so long.
-    fn hold_back(&mut self, id: ConnectionId, wait_ms: u64, now: Now) {
+    pub(super) fn hold_back(&mut self, id: ConnectionId, wait_ms: u64, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.block(now.mono + wait_ms);
         self.timers.set(now.mono + wait_ms, Wake::Connection(id));

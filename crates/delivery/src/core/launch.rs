@@ -95,6 +95,9 @@ impl Core {
         for budget in &mut connection.budgets {
             (0..counts).for_each(|_| budget.sent(now.mono));
         }
+        for told in &mut connection.told {
+            (0..counts).for_each(|_| told.sent(now.mono));
+        }
         check_invariant!(Bounded, connection.in_flight <= connection.limits.concurrency);
         self.turns.left();
     }

@@ -7,6 +7,7 @@ use crate::{
     line::Shares,
     posting::{Stage, Step, Ticket},
     time::Now,
+    told::{Left, Told},
     turns::TenantId,
 };
 
@@ -25,6 +26,26 @@ impl Core {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.budgets.iter_mut().for_each(|budget| budget.share(parts, of));
             self.timers.set(0, Wake::Connection(id));
+        }
+    }
+
+    /// The target told what is left of a limit of the whole account; tell it before the answer that it came with. It only ever
+    /// holds requests back: the limits of [`Core::limit`] hold besides.
+    pub fn left(&mut self, id: ConnectionId, left: &Left, now: Now) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        // All that is in flight but what was answered just now.
+        let under_way = connection.in_flight.saturating_sub(1) as u64;
+        let configured = connection.budgets.iter().map(Budget::limit);
+        let told = Told::new(left, configured, under_way, now.mono);
+        connection.told.retain(|known| known.of != left.of);
+        connection.told.push(told);
+        self.timers.set(0, Wake::Connection(id)); // more may fit now
+    }
+
+    /// The target wants to be left alone for so long, whatever became of its request.
+    pub fn rest(&mut self, id: ConnectionId, ms: u64, now: Now) {
+        if self.connections.contains_key(&id) {
+            self.hold_back(id, ms, now);
         }
     }
 

@@ -13,10 +13,11 @@ mod errors;
 mod fields;
 mod object;
 mod request;
+mod signal;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, request::*};
+pub use self::{auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, request::*, signal::*};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,10 @@ pub struct Connector {
     pub event_id: Option<HeaderName>,
     /// The header that carries the source version.
     pub source_version: Option<HeaderName>,
+    /// Where answers tell how much of a limit is left.
+    #[serde(default)]
+    #[schemars(with = "Vec<SignalText>")]
+    pub signals: Vec<Signal>,
     /// What answers mean.
     pub errors: Errors,
     /// The objects of the system.

@@ -6,11 +6,13 @@ use std::{
 };
 
 use delivery::{
-    Action, Answer, ErrorClass, Input, Intent, OnUnknown, Outcome, PartitionId, Prior, ReadBack, Reason,
-    Scope, Status, Ticket,
+    Action, Answer, ConnectionId, ErrorClass, Input, Intent, OnUnknown, Outcome, PartitionId, Prior,
+    ReadBack, Reason, Scope, Status, Ticket,
 };
 use kafka::AssignmentId;
 use ledger::Entry;
+use target::Told;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Engine, EngineError};
 use crate::{
@@ -111,7 +113,8 @@ impl Engine {
             self.outbound.send(Message::Answered(ticket, answer)).ok();
             return;
         }
-        let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
+        let (told, report) = (Told::default(), self.outbound.clone());
+        let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let answer = match time_left(deadline) {
                 Some(timeout) => {
@@ -119,6 +122,7 @@ impl Engine {
                 }
                 None => overslept(),
             };
+            pass_on(&told, way.connection, &report);
             report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
         });
     }
@@ -142,13 +146,15 @@ impl Engine {
             return;
         }
         let refused = active.job.refused.is_some();
-        let (client, report) = (way.client(&self.parts.client), self.outbound.clone());
+        let (told, report) = (Told::default(), self.outbound.clone());
+        let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let (seen, standing) = match time_left(deadline) {
                 Some(timeout) => client.read_back(&way.endpoint, &posting, timeout).await,
                 None => (ReadBack::Failed(overslept()), None),
             };
             let seen = if refused { of_nothing(seen) } else { seen };
+            pass_on(&told, way.connection, &report);
             report.send(Message::ReadBack(ticket, seen, standing)).ok();
         });
     }
@@ -229,6 +235,14 @@ fn of_nothing(seen: ReadBack) -> ReadBack {
         ReadBack::Absent => ReadBack::Absent,
         ReadBack::Failed(again @ (Answer::Again { .. } | Answer::Unknown(_))) => ReadBack::Failed(again),
         _ => ReadBack::Several, // a person has to see whether it is ours
+    }
+}
+
+/// Lets the engine know what answers told beside what they answered, if they did.
+pub(super) fn pass_on(told: &Told, connection: ConnectionId, report: &UnboundedSender<Message>) {
+    let news = told.take();
+    if !news.is_empty() {
+        report.send(Message::Told(connection, news)).ok(); // the engine has stopped: nobody listens
     }
 }
 

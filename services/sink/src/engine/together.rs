@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use delivery::{Answer, ErrorClass, Reason, Scope, Ticket};
-use target::Posting;
+use target::{Posting, Told};
 
 use super::{
     Engine,
-    actions::{overslept, time_left},
+    actions::{overslept, pass_on, time_left},
 };
 use crate::{message::Message, plan::Way};
 
@@ -47,7 +47,8 @@ impl Engine {
         if let Some(active) = tickets.first().and_then(|first| self.active.get(first)) {
             self.parts.metrics.shared(&active.job.source.envelope.tenant);
         }
-        let client = way.client(&self.parts.client);
+        let told = Told::default();
+        let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let members: Vec<&Posting> = members.iter().map(|posting| &**posting).collect();
             let answered = match time_left(deadline) {
@@ -55,6 +56,7 @@ impl Engine {
                 None => members.iter().map(|_| overslept()).collect(),
             };
             answers.extend(tickets.into_iter().zip(answered));
+            pass_on(&told, way.connection, &report);
             report.send(Message::AnsweredTogether(answers)).ok();
         });
     }

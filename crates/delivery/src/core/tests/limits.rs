@@ -2,8 +2,8 @@
 
 use super::rig::{KEYED, P0, P1, PARK, Rig, SOON, TARGET, TIMEOUT, again, applied, intent, new, read_back};
 use crate::{
-    Action, Answer, Class, ConnectionId, ConnectionLimits, ErrorClass, Input, Limit, NewPosting, Prior,
-    ReadBack, Reason, Scope, Status, TenantSlot, Ticket,
+    Action, Answer, Class, ConnectionId, ConnectionLimits, ErrorClass, Input, Left, LeftOf, Limit,
+    NewPosting, Prior, ReadBack, Reason, Scope, Status, TenantSlot, Ticket,
 };
 
 fn sends(actions: &[Action]) -> Vec<Ticket> {
@@ -285,4 +285,103 @@ fn tenants_take_turns_when_all_requests_are_in_flight() {
     let mut order = sends(&rig.answer(first[0], applied()));
     order.extend(sends(&rig.answer(first[1], applied())));
     assert!(order.contains(&late), "it waited for the whole flood: {order:?}");
+}
+
+fn left(remaining: u64, max: u64) -> Left {
+    Left { of: LeftOf::Requests { per_ms: 160_000 }, remaining, max: Some(max), reserve: 0, reset_ms: None }
+}
+
+fn room_after(rig: &mut Rig, left: Left) -> u64 {
+    rig.core.left(TARGET, &left, rig.now);
+    rig.core.room(TARGET, rig.now)
+}
+
+#[test]
+fn what_is_left_of_the_account_tightens_a_limit_and_never_loosens_it() {
+    let mut rig = Rig::new();
+    rig.core.limit(TARGET, &[Limit::Rate { max: 100, per_ms: 160_000 }]);
+    assert_eq!(room_after(&mut rig, left(40, 100)), 40);
+    assert_eq!(room_after(&mut rig, Left { reserve: 10, ..left(40, 100) }), 30, "less what others keep");
+    assert_eq!(room_after(&mut rig, left(930, 1_000)), 30, "70 of our 100 are used, by whomever");
+    assert_eq!(room_after(&mut rig, left(400, 1_000)), 0, "and 600 are more than there are");
+    assert_eq!(room_after(&mut rig, left(1_000, 1_000)), 100, "the newest counts, within the limit");
+    rig.core.apportion(TARGET, 1, 4);
+    assert_eq!(room_after(&mut rig, left(40, 100)), 25, "what is left is everybody's: our part is less");
+    assert_eq!(room_after(&mut rig, left(20, 100)), 20, "and here it is more");
+    let other = Left { of: LeftOf::Requests { per_ms: 1_000 }, ..left(7, 1_000) };
+    assert_eq!(room_after(&mut rig, Left { max: None, ..other }), 7, "of a limit that nobody has set");
+}
+
+#[test]
+fn what_leaves_is_taken_from_what_was_told() {
+    let mut rig = Rig::with_concurrency(16);
+    rig.core.left(TARGET, &left(3, 100), rig.now);
+    let (tickets, sent) = crowd(&mut rig, 5);
+    assert_eq!(sent, tickets[..3]);
+    // Two are under way, and the target may not have counted them.
+    assert_eq!(room_after(&mut rig, left(4, 100)), 2);
+    assert_eq!(room_after(&mut rig, left(1, 100)), 0);
+}
+
+#[test]
+fn with_nothing_left_one_looks_after_a_minute_at_the_latest() {
+    let mut rig = Rig::with_concurrency(16);
+    rig.core.left(TARGET, &left(0, 100), rig.now);
+    let (tickets, sent) = crowd(&mut rig, 3);
+    assert_eq!(sent, []);
+    assert_eq!(sends(&rig.pass(59_999)), []);
+    let probes = |rig: &mut Rig, ms| {
+        let mut actions = rig.pass(ms);
+        let mut sent = sends(&actions);
+        // What has waited so long needs its Intent anew.
+        while let Some(action) = actions.pop() {
+            if let Action::WriteIntent(ticket, _) = action {
+                let next = rig.intent_durable(ticket);
+                sent.extend(sends(&next));
+                actions.extend(next);
+            }
+        }
+        sent
+    };
+    assert_eq!(probes(&mut rig, 1).len(), 1, "one looks, and the others wait for what it is told");
+    assert_eq!(probes(&mut rig, 1), []);
+    rig.core.left(TARGET, &left(50, 100), rig.now);
+    assert_eq!(probes(&mut rig, 0).len(), tickets.len() - 1);
+}
+
+#[test]
+fn a_reset_that_was_told_is_waited_for() {
+    let mut rig = Rig::new();
+    let reset = |ms| Left { reset_ms: Some(ms), ..left(0, 100) };
+    for ms in [5_000, 600_000] {
+        assert_eq!(room_after(&mut rig, reset(ms)), 0);
+        assert_eq!((rig.room_in(ms - 1), rig.room_in(ms)), (0, 1), "{ms}");
+    }
+    // What was left is no news once the stretch is over.
+    assert_eq!(room_after(&mut rig, Left { reset_ms: Some(5_000), ..left(9, 100) }), 9);
+    assert_eq!((rig.room_in(4_999), rig.room_in(5_000)), (9, u64::MAX));
+}
+
+#[test]
+fn points_that_are_left_come_back_at_our_rate() {
+    let mut rig = Rig::new();
+    rig.core.limit(TARGET, &[Limit::Cost { capacity: 1_000, per_second: 50, cost: 10 }]);
+    let points = |remaining| Left { of: LeftOf::Points { wait_ms: 60_000 }, ..left(remaining, 1_000) };
+    assert_eq!(room_after(&mut rig, points(35)), 3);
+    assert_eq!((rig.room_in(99), rig.room_in(100), rig.room_in(10_000)), (3, 4, 53));
+    assert_eq!(rig.room_in(3_600_000), 100, "no more than the bucket holds");
+    let none = room_after(&mut rig, points(0));
+    assert_eq!((none, rig.room_in(199), rig.room_in(200)), (0, 0, 1));
+}
+
+#[test]
+fn a_wait_holds_the_connection_back_whatever_became_of_the_request() {
+    let mut rig = Rig::new();
+    let one = rig.sent(0, new(1, 1, 1, KEYED));
+    rig.core.rest(TARGET, 20_000, rig.now);
+    rig.answer(one, Answer::Unknown(super::rig::reason(ErrorClass::Transient)));
+    let other = rig.admit(P0, 1, new(2, 2, 1, PARK));
+    rig.known(other, Prior::None, None);
+    assert_eq!(sends(&rig.intent_durable(other)), []);
+    assert!(rig.core.connections[&TARGET].blocked_until == rig.now.mono + 20_000);
 }

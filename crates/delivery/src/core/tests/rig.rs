@@ -36,6 +36,11 @@ impl Rig {
         Self::with_concurrency(4)
     }
 
+    /// How many requests could leave so many milliseconds from now, as far as limits over time go.
+    pub(super) fn room_in(&self, ms: u64) -> u64 {
+        self.core.connections[&TARGET].clone().room(self.now.plus(ms))
+    }
+
     pub(super) fn with_concurrency(concurrency: usize) -> Self {
         Self::with(concurrency, usize::MAX)
     }
