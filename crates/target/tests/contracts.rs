@@ -251,6 +251,15 @@ fn every_answer_means_what_its_source_says() {
             if case.means.code.is_none() {
                 said.code = None;
             }
+            if let Some(expected) = &case.left {
+                let one = |left: &delivery::Left| LeftCase {
+                    remaining: left.remaining,
+                    max: left.max,
+                    reserve: left.reserve,
+                };
+                let left: Vec<LeftCase> = endpoint.left(&headers, body.as_bytes()).iter().map(one).collect();
+                assert_eq!(&left, expected, "{system}: {}", case.name);
+            }
             if said != case.means {
                 let (name, means) = (&case.name, &case.means);
                 wrong.push(format!("{system}: {name}\n    is   {said:?}\n    not  {means:?}"));
