@@ -162,10 +162,8 @@ impl Keeper {
     /// Resolves secrets anew, and changes the polls to what is in force.
     async fn renew(&mut self) {
         let Some((built, revisions)) = tokio::task::block_in_place(|| self.build()) else { return };
-        let InForce { set, held, removed, troubles, watch, .. } = built;
+        let InForce { set, held, removed, mut troubles, watch, .. } = built;
         self.watch = watch;
-        // Without its secrets a tenant goes on with those that it had.
-        let kept: BTreeSet<String> = held.difference(&removed).map(ToString::to_string).collect();
         let ours = set.iter().filter(|tenant| self.maker.serves(tenant) && !held.contains(&tenant.id));
         let mut wanted = Vec::new();
         for tenant in ours {
@@ -175,13 +173,12 @@ impl Keeper {
                     let print = (revision, poll.secrets);
                     Wanted { name, print, poll }
                 })),
-                // It fitted a moment ago.
-                Err(error) => {
-                    let code = error.code();
-                    warn!(tenant = %tenant.id, code, "{}", chain(error));
-                }
+                Err(error) => drop(troubles.insert(tenant.id.clone(), chain(error))),
             }
         }
+        // Whoever is in trouble goes on as it was, with the secrets that it had.
+        let troubled = troubles.keys().chain(&held).filter(|tenant| !removed.contains(*tenant));
+        let kept: BTreeSet<String> = troubled.map(ToString::to_string).collect();
         self.behind = !self.polls.change_to(wanted, &kept).await;
         self.complain(troubles);
     }
