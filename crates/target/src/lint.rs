@@ -309,7 +309,11 @@ mod tests {
         told("found: 200, absent: 404, id", "id", "can never say that there is none");
         told("absent: 404", "absent: 200", "by the same status");
         told("by-external-id/{{ref}}\", found", "all\", found", "does not say {{ref}}");
-        told("key: {place: header, name: Idempotency-Key, window: 24h}", "", "needs the connector's `key`");
+        told(
+            "key: {place: header, name: Idempotency-Key, window: 24h, replayed: {Idempotent-Replayed: \"true\"}}",
+            "",
+            "needs the connector's `key`",
+        );
     }
 
     #[test]

@@ -105,8 +105,8 @@ fn what_does_not_fit_is_said_with_its_line() {
     }
     let whole = include_str!("../../../../connectors/sandbox.yaml");
     let wrong = whole.replacen(
-        "errors:\n",
-        "signals:\n  - {limit: rate, kind: remaining_header, header: a}\nerrors:\n",
+        "errors:",
+        "signals:\n  - {limit: rate, kind: remaining_header, header: a}\nerrors:",
         1,
     );
     let line = 1 + wrong.lines().position(|line| line.contains("remaining_header")).unwrap();
