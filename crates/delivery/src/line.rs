@@ -109,7 +109,7 @@ mod tests {
         Ticket { slot, serial: 0 }
     }
 
-    /// What comes out first, by the tens of its slot.
+    /// How many of each kind come out first: the thousands of a slot say its kind.
     fn taken(line: &mut Line, count: usize) -> [usize; KINDS] {
         let mut of = [0; KINDS];
         for _ in 0..count {
