@@ -8,6 +8,7 @@ const CREATE_TOPICS: (i16, i16) = (19, 2);
 const METADATA: (i16, i16) = (3, 4);
 const API_VERSIONS: (i16, i16) = (18, 0);
 const UNKNOWN_TOPIC: i16 = 3;
+const TOPIC_ALREADY_EXISTS: i16 = 36;
 
 /// Asks which requests the broker knows.
 pub fn api_versions(address: &str) -> io::Result<()> {
@@ -15,7 +16,8 @@ pub fn api_versions(address: &str) -> io::Result<()> {
     no_error(answer.i16()?)
 }
 
-/// Creates a topic with one replica; -1 partitions means the broker's default.
+/// Creates a topic with one replica; -1 partitions means the broker's default. One that is there is as good: a broker
+/// that looks for its controller carries out a request whose client no longer waits for the answer.
 pub fn create_topic(address: &str, name: &str, partitions: i32) -> io::Result<()> {
     let mut body = 1_i32.to_be_bytes().to_vec();
     body.extend(string(name));
@@ -27,7 +29,10 @@ pub fn create_topic(address: &str, name: &str, partitions: i32) -> io::Result<()
     let mut answer = call(address, CREATE_TOPICS, &body)?;
     answer.skip(4 + 4)?; // throttle time, number of topics
     answer.string()?;
-    no_error(answer.i16()?)
+    match answer.i16()? {
+        TOPIC_ALREADY_EXISTS => Ok(()),
+        code => no_error(code),
+    }
 }
 
 /// Number of partitions of a topic, None if there is no such topic.
