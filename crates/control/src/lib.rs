@@ -4,18 +4,22 @@
 
 mod apply;
 mod danger;
+mod following;
 mod order;
 mod pauses;
 mod plan;
 mod read;
 mod stamp;
 mod state;
+mod troubles;
 
 pub use apply::{Applied, ApplyError, apply, read_whole};
 pub use danger::Danger;
+pub use following::{FollowError, Following, Origin};
 pub use order::{Order, Refusal};
 pub use pauses::Pauses;
 pub use plan::{Desired, Kind, Plan, TenantPlan};
 pub use read::{Record, follow, read};
 pub use stamp::{REVISION_HEADER, revision_in, revision_stamp};
 pub use state::{Said, State, Unreadable};
+pub use troubles::Troubles;

@@ -44,12 +44,16 @@ pub(crate) struct Told {
     cost: u64,
     /// What comes back in a millisecond.
     back: u64,
-    /// When it was told, or what has come back was last counted.
+    /// When it was told.
+    told_at: u64,
+    /// When what has come back was last counted.
     at: u64,
     /// From then on it says nothing any more, unless nothing was left.
     until: u64,
     /// When one request may look whether there is more, should nothing be left.
     probe_at: u64,
+    /// Whether a request has left to look, and nothing newer was told since.
+    looked: bool,
     wait_ms: u64,
 }
 
@@ -92,12 +96,25 @@ impl Told {
             left: remaining.saturating_mul(unit).saturating_sub(under_way.saturating_mul(cost)),
             cost,
             back,
+            told_at: now,
             at: now,
             // What fills up by itself holds for as long as nothing newer is told.
             until: if back > 0 { u64::MAX } else { now + lasts_ms.max(1) },
             probe_at: now + wait_ms,
-            wait_ms,
+            looked: false,
+            // Whoever looked and was told nothing looks again soon, however far the reset was.
+            wait_ms: wait_ms.min(MAX_WAIT_MS),
         }
+    }
+
+    /// The same, told by the answer to a request that left at `began`. Where this was known by then, the answer is newer for certain.
+    /// Otherwise both were under way together, and nobody knows which of them the target counted first: the smaller one holds.
+    pub(crate) fn after(mut self, known: Option<Self>, began: u64) -> Self {
+        if let Some(mut known) = known.filter(|known| known.told_at >= began) {
+            known.refill(self.at);
+            self.left = self.left.min(known.left);
+        }
+        self
     }
 
     /// How many requests may leave now, as far as this goes.
@@ -122,9 +139,16 @@ impl Told {
     pub(crate) fn sent(&mut self, now: u64) {
         self.refill(now);
         if self.left < self.cost {
-            self.probe_at = now + self.wait_ms; // this one looks; nobody else does before it was answered, or for so long
+            // This one looks; nobody else does before it was answered, or for so long.
+            (self.probe_at, self.looked) = (now + self.wait_ms, true);
         }
         self.left = self.left.saturating_sub(self.cost);
+    }
+
+    /// Whether a request was answered that tells what was told before is no more: one looked after the stretch was over, and its
+    /// answer said nothing of this limit.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.looked && now >= self.until
     }
 
     fn refill(&mut self, now: u64) {

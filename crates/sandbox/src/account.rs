@@ -134,6 +134,13 @@ impl Account {
         Admission::Admitted(faults.delay(settings))
     }
 
+    /// The requests that the account has in a second, and how many are left of this one; none where it has no limit.
+    pub(crate) fn allowance(&self) -> Option<(u32, u32)> {
+        let state = self.lock();
+        let limit = state.settings.throttle_per_second;
+        state.faults.left(limit, Instant::now()).map(|left| (limit, left))
+    }
+
     /// Counts a request that was refused before it reached the state.
     pub(crate) fn refuse(&self, refusal: &Refusal) -> Reply {
         self.lock().requests.count(refusal);

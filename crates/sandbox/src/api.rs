@@ -6,7 +6,8 @@ use axum::{
     Router,
     body::Body as HttpBody,
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -34,7 +35,30 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/{account}/api/v1/{collection}/by-external-id/{external_id}", put(upsert).get(find))
         .route("/{account}/api/v1/{collection}/bulk", post(create_several).put(upsert_several))
         .route("/{account}/api/v1/{collection}/{id}", get(fetch))
+        .route_layer(from_fn_with_state(sandbox.clone(), tell_allowance))
         .with_state(sandbox)
+}
+
+/// Tells on every answer what is left of the account's limit, if it has one: requests, the whole, and seconds until then.
+async fn tell_allowance(
+    State(sandbox): State<Sandbox>,
+    Path(Place { account }): Path<Place>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let account = sandbox.account(&account).ok();
+    if let Some((limit, left)) = account.and_then(|account| account.allowance()) {
+        let told = [("x-ratelimit-limit", limit), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", 1)];
+        let told = told.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
+        response.headers_mut().extend(told);
+    }
+    response
+}
+
+#[derive(Deserialize)]
+struct Place {
+    account: String,
 }
 
 impl IntoResponse for Refusal {

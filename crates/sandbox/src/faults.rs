@@ -49,6 +49,13 @@ impl Faults {
         self.in_this_second <= per_second
     }
 
+    /// How many requests its second still has. 0 is no limit, of which nothing is left to tell.
+    pub(crate) fn left(&self, per_second: u32, now: Instant) -> Option<u32> {
+        let fresh = self.second_began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(1));
+        let used = if fresh { 0 } else { self.in_this_second };
+        (per_second > 0).then(|| per_second.saturating_sub(used))
+    }
+
     pub(crate) fn delay(&mut self, settings: &Settings) -> Duration {
         let jitter = if settings.jitter_ms == 0 { 0 } else { self.dice.u64(0..=settings.jitter_ms) };
         Duration::from_millis(settings.latency_ms + jitter)
@@ -104,5 +111,17 @@ mod tests {
         assert!(!faults.within(3, start + Duration::from_millis(999)));
         assert!(faults.within(3, start + Duration::from_secs(1)));
         assert!((0..100).all(|_| faults.within(0, start)));
+    }
+
+    #[test]
+    fn what_is_left_of_a_second_is_told() {
+        let mut faults = Faults::default();
+        let start = Instant::now();
+        assert_eq!((faults.left(0, start), faults.left(3, start)), (None, Some(3)));
+        assert!(faults.within(3, start) && faults.within(3, start));
+        assert_eq!(faults.left(3, start), Some(1));
+        assert!(faults.within(3, start) && !faults.within(3, start));
+        assert_eq!(faults.left(3, start), Some(0));
+        assert_eq!(faults.left(3, start + Duration::from_secs(1)), Some(3));
     }
 }

@@ -36,7 +36,8 @@ pub struct Change {
     /// Up to so many milliseconds are added to the latency, evenly distributed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<u64>,
-    /// Requests allowed in a second; further ones get 429 with `Retry-After: 1`. 0 lifts the limit.
+    /// Requests allowed in a second; further ones get 429 with `Retry-After: 1`. 0 lifts the limit. While there is one, every answer
+    /// tells it: `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_per_second: Option<u32>,
     /// Share (0 to 1) of the writes that fail with `fail_status` and are not applied.

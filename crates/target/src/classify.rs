@@ -10,12 +10,11 @@ use crate::{
     definition::{Errors, RuleOutcome, Transport, When, value::parse_duration},
     finder::json_path,
     path::JsonPath,
+    signals::{MAX_WAIT_MS, seconds, wait_in},
 };
 
 /// The longest message kept of what a target says, in characters.
 const MAX_MESSAGE: usize = 500;
-/// The longest wait that a target may ask for, in milliseconds: an hour.
-const MAX_WAIT_MS: u64 = 3_600_000;
 
 /// The error rules of a connector, ready to use.
 #[derive(Debug)]
@@ -211,14 +210,14 @@ impl Wait {
         })
     }
 
-    /// Milliseconds, capped at an hour. The date form of `Retry-After` is not used by any system we know.
+    /// Milliseconds, capped at an hour.
     fn ms(&self, headers: &HeaderMap, body: Option<&Value>) -> Option<u64> {
-        let seconds: f64 = match self {
-            Self::Fixed(ms) => return Some((*ms).min(MAX_WAIT_MS)),
-            Self::Header(name) => headers.get(name)?.to_str().ok()?.trim().parse().ok()?,
-            Self::Body(path) => path.text(body?)?.parse().ok()?,
+        let ms = match self {
+            Self::Fixed(ms) => *ms,
+            Self::Header(name) => wait_in(headers, name)?,
+            Self::Body(path) => seconds(&path.text(body?)?)?,
         };
-        (seconds >= 0.0).then(|| ((seconds * 1_000.0).min(MAX_WAIT_MS as f64)) as u64)
+        Some(ms.min(MAX_WAIT_MS))
     }
 }
 

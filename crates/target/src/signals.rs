@@ -1,9 +1,9 @@
 //! What answers tell of the limits of an account, beside what they answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use delivery::{Left, LeftOf};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header::AsHeaderName};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The longest wait that a target may ask for, in milliseconds: an hour.
-const MAX_WAIT_MS: u64 = 3_600_000;
+pub(crate) const MAX_WAIT_MS: u64 = 3_600_000;
 
 /// What the answers to one operation told of the limits of its account; see [`Client::telling`](crate::Client::telling).
 /// Clones are the same.
@@ -62,8 +62,27 @@ impl Told {
 
 /// How long an answer asks to wait, in milliseconds, an hour at most.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let seconds = number(headers, &http::header::RETRY_AFTER)?;
-    Some(seconds.saturating_mul(1_000).min(MAX_WAIT_MS))
+    wait_in(headers, &http::header::RETRY_AFTER).map(|ms| ms.min(MAX_WAIT_MS))
+}
+
+/// Seconds as a number with or without a fraction, in milliseconds; none where they are none.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds > 0.0).then(|| (seconds * 1_000.0).ceil() as u64)
+}
+
+/// What a header like `Retry-After` (RFC 9110, 10.2.3) says, in milliseconds: seconds, also with a fraction, or a date. A date is
+/// one of the target's clock: it counts from the answer's `Date`, and from ours where there is none. None where it asks for no wait.
+pub(crate) fn wait_in(headers: &HeaderMap, name: impl AsHeaderName) -> Option<u64> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    if let Some(ms) = seconds(text) {
+        return Some(ms);
+    }
+    let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+    let until = date(text)?;
+    let now = headers.get(http::header::DATE).and_then(|now| date(now.to_str().ok()?));
+    let wait = until.duration_since(now.unwrap_or_else(SystemTime::now)).ok()?.as_millis() as u64;
+    (wait > 0).then_some(wait)
 }
 
 impl Signal {

@@ -1,8 +1,9 @@
 //! From settings to a service.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use contract::{Contracts, RegistryClient};
+use control::{Origin, Troubles};
 use event::TenantId;
 use kafka::Producer;
 use mapping::connectors::{self, Connectors};
@@ -19,7 +20,7 @@ use crate::{
     intake::Intake,
     objects::{OpenObjects, Opener},
     placement::{Places, topics_of},
-    tenants::{Keeper, Origin, Served, Tenants},
+    tenants::{Keeper, Served, Tenants},
 };
 
 /// Why the gateway did not start.
@@ -197,7 +198,7 @@ impl Setup {
             metrics,
             tenants: tenants.clone(),
             watch,
-            troubles: BTreeMap::new(),
+            troubles: Troubles::new("GTW-0054"),
             failing: false,
         });
         let keeper = keeper.map(|keeper| (keeper, readiness.check("tenants")));

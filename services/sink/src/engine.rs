@@ -230,7 +230,7 @@ impl Engine {
             Message::Group(event) => self.group(event),
             Message::Ledger(written) => self.written(written),
             Message::Journal(journaled) => self.journaled(journaled),
-            Message::Told(connection, news) => self.told(connection, &news),
+            Message::Told(connection, began, news) => self.told(connection, began, &news),
             Message::Answered(ticket, answer) => {
                 crash::point("response_read");
                 self.inform(delivery::Input::Answered(ticket, answer));
@@ -255,10 +255,10 @@ impl Engine {
     }
 
     /// A target told what is left, or wants to be left alone.
-    fn told(&mut self, connection: ConnectionId, news: &News) {
+    fn told(&mut self, connection: ConnectionId, began: u64, news: &News) {
         let now = self.parts.clock.now();
         for left in &news.left {
-            self.parts.core.left(connection, left, now);
+            self.parts.core.left(connection, left, began, now);
         }
         if let Some(ms) = news.rest_ms {
             self.parts.core.rest(connection, ms, now);

@@ -32,8 +32,9 @@ pub(crate) enum Message {
     Ledger(Written),
     /// From the producer's thread.
     Journal(Journaled),
-    /// A target told of the limits of the account; it comes before the answer that it came with.
-    Told(ConnectionId, News),
+    /// A target told of the limits of the account, in answer to a request that left at a moment, monotonic milliseconds; it comes
+    /// before the answer that it came with.
+    Told(ConnectionId, u64, News),
     /// A target answered a posting.
     Answered(Ticket, Answer),
     /// A target answered a request that several postings shared.

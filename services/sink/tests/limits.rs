@@ -8,6 +8,7 @@ use common::World;
 use contract::{OutcomeStatus, REPLAY_HEADER, Replay, ReplayShare};
 use event::ObjectKind;
 use sandbox::Change;
+use sink::Options;
 
 const EVENTS: usize = 24;
 
@@ -35,6 +36,51 @@ async fn a_target_that_would_throttle_is_never_given_reason_to() {
     let last = outcomes.iter().map(|o| o.settled_at).max().unwrap();
     assert!(last - first >= 1_900_000, "three seconds' worth within {} µs", last - first);
     assert_eq!(world.totals().requests as usize, EVENTS, "some were turned away");
+    sink.stop().await;
+}
+
+/// The sandbox's definition, which says besides where answers tell what is left.
+fn with_signals(world: &World) -> Options {
+    let folder = world.dir.path().join("connectors");
+    std::fs::create_dir(&folder).unwrap();
+    let definition = format!(
+        "{}signals:\n  - {{limit: rate, kind: remaining_header, header: X-RateLimit-Remaining, max: X-RateLimit-Limit, reset: X-RateLimit-Reset, per: 1s}}\n",
+        include_str!("../../../connectors/sandbox.yaml")
+    );
+    std::fs::write(folder.join("sandbox.yaml"), definition).unwrap();
+    Options { connectors: Some(folder), ..world.options() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_tells_of_its_limit_is_kept_where_nobody_has_set_one() {
+    let world = World::start("keyed").await;
+    world.change(Change { throttle_per_second: Some(8), ..Change::default() });
+    limit(&world, "{concurrency: 4}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink_with(with_signals(&world)).await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    assert_eq!(world.totals().requests as usize, EVENTS, "some were turned away");
+    sink.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_word_of_it_some_are_turned_away_and_posted_all_the_same() {
+    let world = World::start("keyed").await;
+    world.change(Change { throttle_per_second: Some(8), ..Change::default() });
+    limit(&world, "{concurrency: 4}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink().await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed));
+    assert!(
+        world.totals().requests as usize > EVENTS,
+        "nobody was turned away: the other test shows nothing"
+    );
     sink.stop().await;
 }
 

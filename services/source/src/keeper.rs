@@ -3,20 +3,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
+use control::{Following, Origin, Troubles};
 use event::TenantId;
 use kafka::Settings;
 use service_kit::Check;
 use telemetry::IntGauge;
-use tenancy::{Environment, InForce, Live, Tenant, Watch, revision::Files};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracing::{info, warn};
+use tenancy::{Environment, InForce, Tenant, Watch};
+use tracing::warn;
 
 use crate::{
     maker::Maker,
@@ -25,23 +22,8 @@ use crate::{
 
 /// How often the secrets behind references are looked at again, and what could not be carried out is tried again.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long the topic must be quiet before what came is put in force.
-const QUIET: Duration = Duration::from_millis(50);
 /// The wait before brokers are asked again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Where the tenants come from.
-pub(crate) enum Origin {
-    /// A folder, read at the start.
-    Folder {
-        /// What it is called in problems.
-        name: String,
-        /// What stood in it.
-        folders: BTreeMap<String, Files>,
-    },
-    /// The control topic.
-    Control(Box<Live>),
-}
 
 /// Puts polls in the place of others, for as long as the source runs.
 pub(crate) struct Keeper {
@@ -52,18 +34,9 @@ pub(crate) struct Keeper {
     polls: Polls,
     troubled: IntGauge,
     watch: Watch,
-    troubles: BTreeMap<TenantId, String>,
+    troubles: Troubles,
     /// Whether something has to be tried again.
     behind: bool,
-}
-
-/// Ends the thread that follows the topic.
-struct Listening(Arc<AtomicBool>);
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
 }
 
 impl Keeper {
@@ -74,7 +47,7 @@ impl Keeper {
         polls: Polls,
         troubled: IntGauge,
     ) -> Self {
-        let (watch, troubles) = (Watch::default(), BTreeMap::new());
+        let (watch, troubles) = (Watch::default(), Troubles::new("SRC-0007"));
         Self { origin, kafka, region, maker, polls, troubled, watch, troubles, behind: false }
     }
 
@@ -97,58 +70,24 @@ impl Keeper {
                 self.look_again().await;
             }
         }
-        let (records, _listening) = loop {
-            match self.begin().await {
-                Ok(begun) => break begun,
-                Err(why) => check.fail(why),
+        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
+        let mut following = loop {
+            match Following::begin(&self.kafka, &topic).await {
+                Ok((live, following)) => {
+                    self.origin = Origin::Control(Box::new(live));
+                    break following;
+                }
+                Err(error) => check.fail(chain(error)),
             }
             tokio::time::sleep(RETRY).await;
         };
         self.renew().await;
         check.pass();
-        self.follow(records).await;
-    }
-
-    /// Reads the topic whole, and begins to follow it.
-    async fn begin(&mut self) -> Result<(UnboundedReceiver<control::Record>, Listening), String> {
-        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
-        let (settings, whole) = (self.kafka.clone(), Arc::clone(&topic));
-        // What cannot be read is told with the troubles.
-        let read = tokio::task::spawn_blocking(move || control::read(&settings, &whole, |_| ())).await;
-        let (state, next) = read.map_err(|panicked| panicked.to_string())?.map_err(chain)?;
-        self.origin = Origin::Control(Box::new(state.tenants));
-        // Tenants' records, a few a day: whoever applies them waits for the brokers.
-        #[allow(clippy::disallowed_methods)]
-        let (sender, records) = unbounded_channel();
-        let listening = Arc::new(AtomicBool::new(true));
-        let goes_on = Arc::clone(&listening);
-        control::follow(
-            self.kafka.clone(),
-            topic,
-            next,
-            move || goes_on.load(Ordering::Relaxed),
-            move |record| drop(sender.send(record)), // the keeper has ended with the source
-        )
-        .map_err(chain)?;
-        Ok((records, Listening(listening)))
-    }
-
-    async fn follow(&mut self, mut records: UnboundedReceiver<control::Record>) {
-        loop {
-            let (mut news, mut patience) = (false, LOOK);
-            while let Ok(Some(record)) = tokio::time::timeout(patience, records.recv()).await {
-                if let Origin::Control(live) = &mut self.origin {
-                    news |= live.take(&record.key, record.value.as_deref()).is_some();
-                }
-                patience = QUIET;
-            }
-            if news {
-                self.renew().await;
-            } else if patience == LOOK {
-                self.look_again().await;
-            }
-            if records.is_closed() && records.is_empty() {
-                tokio::time::sleep(LOOK).await;
+        while let Origin::Control(live) = &mut self.origin {
+            match following.news(live, LOOK).await {
+                Some(true) => self.renew().await,
+                Some(false) => {}
+                None => self.look_again().await,
             }
         }
     }
@@ -180,7 +119,7 @@ impl Keeper {
         let troubled = troubles.keys().chain(&held).filter(|tenant| !removed.contains(*tenant));
         let kept: BTreeSet<String> = troubled.map(ToString::to_string).collect();
         self.behind = !self.polls.change_to(wanted, &kept).await;
-        self.complain(troubles);
+        self.troubled.set(self.troubles.are(troubles) as i64);
     }
 
     /// What is in force, and the revisions of the tenants; none where it cannot be told, so that all stays as it was.
@@ -203,19 +142,6 @@ impl Keeper {
                 }
             },
         }
-    }
-
-    fn complain(&mut self, troubles: BTreeMap<TenantId, String>) {
-        for (tenant, why) in &troubles {
-            if self.troubles.get(tenant) != Some(why) {
-                warn!(code = "SRC-0007", %tenant, why, "a tenant's configuration cannot be put in force here");
-            }
-        }
-        for tenant in self.troubles.keys().filter(|tenant| !troubles.contains_key(*tenant)) {
-            info!(%tenant, "the tenant's configuration is in force");
-        }
-        self.troubled.set(troubles.len() as i64);
-        self.troubles = troubles;
     }
 }
 

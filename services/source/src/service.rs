@@ -2,18 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use control::Origin;
 use service_kit::{Admin, Check, Readiness, Shutdown};
 use target::{Client, ClientOptions};
 use telemetry::Metrics;
 use tenancy::{Environment, InForce, TenantSet, TenantsFrom, revision::Files};
 
-use crate::{
-    Options, SourceError,
-    keeper::{Keeper, Origin},
-    maker::Maker,
-    poll::Counters,
-    polls::Polls,
-};
+use crate::{Options, SourceError, keeper::Keeper, maker::Maker, poll::Counters, polls::Polls};
 
 /// The source, with everything checked that is known already.
 pub struct Service {

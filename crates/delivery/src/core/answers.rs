@@ -88,6 +88,7 @@ impl Core {
             }
             _ => {
                 (connection.refusals, connection.silences) = (0, 0);
+                connection.told.retain(|told| !told.is_over(now.mono));
                 connection.applied += u64::from(matches!(answer, Answer::Applied { .. }));
             }
         }

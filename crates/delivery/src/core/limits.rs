@@ -30,16 +30,26 @@ impl Core {
     }
 
     /// The target told what is left of a limit of the whole account; tell it before the answer that it came with. It only ever
-    /// holds requests back: the limits of [`Core::limit`] hold besides.
-    pub fn left(&mut self, id: ConnectionId, left: &Left, now: Now) {
+    /// holds requests back: the limits of [`Core::limit`] hold besides. `began` is when the request left, monotonic milliseconds.
+    pub fn left(&mut self, id: ConnectionId, left: &Left, began: u64, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         // All that is in flight but what was answered just now.
         let under_way = connection.in_flight.saturating_sub(1) as u64;
         let configured = connection.budgets.iter().map(Budget::limit);
         let told = Told::new(left, configured, under_way, now.mono);
-        connection.told.retain(|known| known.of != left.of);
-        connection.told.push(told);
+        let known = connection.told.iter().position(|known| known.of == left.of);
+        let known = known.map(|at| connection.told.swap_remove(at));
+        connection.told.push(told.after(known, began));
         self.timers.set(0, Wake::Connection(id)); // more may fit now
+    }
+
+    /// The connection leads to another account now: what the former one told and refused says nothing of it.
+    pub fn moved(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.told.clear();
+            (connection.blocked_until, connection.refusals, connection.silences) = (0, 0, 0);
+            self.timers.set(0, Wake::Connection(id)); // more may leave now
+        }
     }
 
     /// The target wants to be left alone for so long, whatever became of its request.

@@ -47,11 +47,14 @@ async fn the_throttle_answers_429_with_retry_after() {
     let throttled = throttled.expect("50 requests in a row were let through");
     assert_eq!((throttled.status.as_u16(), throttled.code()), (429, "throttled"));
     assert_eq!(throttled.header("retry-after"), Some("1"));
+    let told = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    assert_eq!(told.map(|name| throttled.header(name)), [Some("3"), Some("0"), Some("1")]);
     let (summary, requests) = (erp.summary().await, erp.requests().await);
     assert_eq!((requests.throttled, requests.writes), (1, summary.totals.effects + 1));
     assert!(summary.totals.effects >= 3);
     erp.set(json!({"throttle_per_second": 0})).await;
-    assert_eq!(send(erp.post("customers", &customer("X"))).await.status, 201);
+    let free = send(erp.post("customers", &customer("X"))).await;
+    assert_eq!((free.status.as_u16(), free.header("x-ratelimit-remaining")), (201, None));
 }
 
 #[tokio::test]

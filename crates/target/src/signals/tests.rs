@@ -76,10 +76,22 @@ fn the_newest_counts() {
 }
 
 #[test]
-fn a_wait_is_read_in_seconds() {
+fn a_wait_is_read_in_seconds_or_up_to_a_date_of_the_targets_clock() {
     assert_eq!(retry_after(&headers(&[("retry-after", "7")])), Some(7_000));
     assert_eq!(retry_after(&headers(&[("retry-after", "99999999")])), Some(3_600_000));
-    assert_eq!(retry_after(&headers(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")])), None);
+    let until = ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT");
+    let at = |date| retry_after(&headers(&[until, ("date", date)]));
+    assert_eq!(at("Wed, 21 Oct 2026 07:27:30 GMT"), Some(30_000));
+    assert_eq!(at("Wed, 21 Oct 2026 07:29:00 GMT"), None, "it is over");
+    assert_eq!(at("Tue, 20 Oct 2026 07:28:00 GMT"), Some(3_600_000));
+    assert_eq!(
+        retry_after(&headers(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")])),
+        None,
+        "by our clock"
+    );
+    for other in ["", "soon", "-1", "0", "NaN", "Wed, 32 Oct 2026 07:28:00 GMT"] {
+        assert_eq!(retry_after(&headers(&[("retry-after", other)])), None, "{other}");
+    }
 }
 
 #[test]

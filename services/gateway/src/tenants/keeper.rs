@@ -1,20 +1,12 @@
 //! Keeps the tenants in force up to date: with what the control topic says of them, and with their secrets.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use event::TenantId;
+use control::{Following, Origin, Troubles};
 use kafka::Settings;
 use mapping::connectors::Connectors;
 use service_kit::Check;
-use tenancy::{Environment, InForce, Live, Tenant, TenantSet, Watch, revision::Files};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tenancy::{Environment, InForce, Tenant, TenantSet, Watch};
 use tracing::{info, warn};
 
 use super::{Served, Tenants};
@@ -22,18 +14,8 @@ use crate::{StartError, metrics::GatewayMetrics, objects::chain, setup::check_we
 
 /// How often the secrets behind references are looked at again, and what could not be carried out is tried again.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long the topic must be quiet before what came is put in force.
-const QUIET: Duration = Duration::from_millis(50);
 /// The wait before brokers are asked again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Where the tenants come from.
-pub(crate) enum Origin {
-    /// A folder, read at the start.
-    Folder { name: String, folders: BTreeMap<String, Files> },
-    /// The control topic.
-    Control(Box<Live>),
-}
 
 /// Puts tenants in force, for as long as the gateway runs.
 pub(crate) struct Keeper {
@@ -45,18 +27,9 @@ pub(crate) struct Keeper {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) tenants: Tenants,
     pub(crate) watch: Watch,
-    pub(crate) troubles: BTreeMap<TenantId, String>,
+    pub(crate) troubles: Troubles,
     /// Whether the folder's secrets could not be read again, which was said.
     pub(crate) failing: bool,
-}
-
-/// Ends the thread that follows the topic.
-struct Listening(Arc<AtomicBool>);
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
 }
 
 impl Keeper {
@@ -69,60 +42,25 @@ impl Keeper {
                 self = self.look_again().await;
             }
         }
-        let (records, _listening) = loop {
-            match self.begin().await {
-                Ok(begun) => break begun,
-                Err(why) => check.fail(why),
+        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
+        let mut following = loop {
+            match Following::begin(&self.kafka, &topic).await {
+                Ok((live, following)) => {
+                    self.origin = Origin::Control(Box::new(live));
+                    break following;
+                }
+                Err(error) => check.fail(chain(&error)),
             }
             tokio::time::sleep(RETRY).await;
         };
         self = self.renewed().await;
         check.pass();
-        self.follow(records).await;
-    }
-
-    /// Reads the topic whole, and begins to follow it.
-    async fn begin(&mut self) -> Result<(UnboundedReceiver<control::Record>, Listening), String> {
-        let topic: Arc<str> = Arc::from(topics::names::control(&self.region));
-        let (settings, whole) = (self.kafka.clone(), Arc::clone(&topic));
-        // What cannot be read is told with the troubles.
-        let read = tokio::task::spawn_blocking(move || control::read(&settings, &whole, |_| ())).await;
-        let (state, next) = read.map_err(|panicked| panicked.to_string())?.map_err(|error| chain(&error))?;
-        self.origin = Origin::Control(Box::new(state.tenants));
-        // Tenants' records, a few a day: whoever applies them waits for the brokers.
-        #[allow(clippy::disallowed_methods)]
-        let (sender, records) = unbounded_channel();
-        let listening = Arc::new(AtomicBool::new(true));
-        let goes_on = Arc::clone(&listening);
-        control::follow(
-            self.kafka.clone(),
-            topic,
-            next,
-            move || goes_on.load(Ordering::Relaxed),
-            move |record| drop(sender.send(record)), // the keeper has ended with the gateway
-        )
-        .map_err(|error| chain(&error))?;
-        Ok((records, Listening(listening)))
-    }
-
-    async fn follow(mut self, mut records: UnboundedReceiver<control::Record>) {
-        loop {
-            let mut news = false;
-            let mut patience = LOOK;
-            while let Ok(Some(record)) = tokio::time::timeout(patience, records.recv()).await {
-                if let Origin::Control(live) = &mut self.origin {
-                    news |= live.take(&record.key, record.value.as_deref()).is_some();
-                }
-                patience = QUIET;
-            }
-            if news {
-                self = self.renewed().await;
-            } else if patience == LOOK {
-                self = self.look_again().await;
-            }
-            if records.is_closed() && records.is_empty() {
-                tokio::time::sleep(LOOK).await;
-            }
+        while let Origin::Control(live) = &mut self.origin {
+            self = match following.news(live, LOOK).await {
+                Some(true) => self.renewed().await,
+                Some(false) => self,
+                None => self.look_again().await,
+            };
         }
     }
 
@@ -179,7 +117,7 @@ impl Keeper {
             info!("a secret was rotated");
         }
         self.watch = watch;
-        self.complain(troubles);
+        self.metrics.troubled(self.troubles.are(troubles));
     }
 
     fn cannot(&self, error: &StartError) {
@@ -188,18 +126,5 @@ impl Keeper {
             error = chain(error),
             "the tenants cannot be put in force, the former ones stay"
         );
-    }
-
-    fn complain(&mut self, troubles: BTreeMap<TenantId, String>) {
-        for (tenant, why) in &troubles {
-            if self.troubles.get(tenant) != Some(why) {
-                warn!(code = "GTW-0054", %tenant, why, "a tenant's configuration cannot be put in force here");
-            }
-        }
-        for tenant in self.troubles.keys().filter(|tenant| !troubles.contains_key(*tenant)) {
-            info!(%tenant, "the tenant's configuration is in force");
-        }
-        self.metrics.troubled(troubles.len());
-        self.troubles = troubles;
     }
 }

@@ -14,7 +14,7 @@ use tenancy::{Quotas, TenantSet};
 
 use crate::{StartError, placement::Places};
 
-pub(crate) use keeper::{Keeper, Origin};
+pub(crate) use keeper::Keeper;
 
 /// For how long events say under which state of their tenant they were let in: until the sinks must have read of it.
 const FRESH: Duration = Duration::from_secs(60);

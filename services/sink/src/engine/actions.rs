@@ -113,7 +113,7 @@ impl Engine {
             self.outbound.send(Message::Answered(ticket, answer)).ok();
             return;
         }
-        let (told, report) = (Told::default(), self.outbound.clone());
+        let (told, report, began) = (Told::default(), self.outbound.clone(), self.parts.clock.now().mono);
         let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let answer = match time_left(deadline) {
@@ -122,7 +122,7 @@ impl Engine {
                 }
                 None => overslept(),
             };
-            pass_on(&told, way.connection, &report);
+            pass_on(&told, (way.connection, began), &report);
             report.send(Message::Answered(ticket, answer)).ok(); // the engine has stopped: nobody listens
         });
     }
@@ -146,7 +146,7 @@ impl Engine {
             return;
         }
         let refused = active.job.refused.is_some();
-        let (told, report) = (Told::default(), self.outbound.clone());
+        let (told, report, began) = (Told::default(), self.outbound.clone(), self.parts.clock.now().mono);
         let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let (seen, standing) = match time_left(deadline) {
@@ -154,7 +154,7 @@ impl Engine {
                 None => (ReadBack::Failed(overslept()), None),
             };
             let seen = if refused { of_nothing(seen) } else { seen };
-            pass_on(&told, way.connection, &report);
+            pass_on(&told, (way.connection, began), &report);
             report.send(Message::ReadBack(ticket, seen, standing)).ok();
         });
     }
@@ -239,10 +239,14 @@ fn of_nothing(seen: ReadBack) -> ReadBack {
 }
 
 /// Lets the engine know what answers told beside what they answered, if they did.
-pub(super) fn pass_on(told: &Told, connection: ConnectionId, report: &UnboundedSender<Message>) {
+pub(super) fn pass_on(
+    told: &Told,
+    (connection, began): (ConnectionId, u64),
+    report: &UnboundedSender<Message>,
+) {
     let news = told.take();
     if !news.is_empty() {
-        report.send(Message::Told(connection, news)).ok(); // the engine has stopped: nobody listens
+        report.send(Message::Told(connection, began, news)).ok(); // the engine has stopped: nobody listens
     }
 }
 

@@ -53,6 +53,9 @@ impl Engine {
             return;
         }
         self.parts.core.connect(target.id, target.limits);
+        if before.is_some_and(|before| before.account != target.account) {
+            self.parts.core.moved(target.id);
+        }
         if before.is_none_or(|before| before.budgets != target.budgets) {
             self.parts.core.limit(target.id, &target.budgets);
         }

@@ -47,7 +47,7 @@ impl Engine {
         if let Some(active) = tickets.first().and_then(|first| self.active.get(first)) {
             self.parts.metrics.shared(&active.job.source.envelope.tenant);
         }
-        let told = Told::default();
+        let (told, began) = (Told::default(), self.parts.clock.now().mono);
         let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
             let members: Vec<&Posting> = members.iter().map(|posting| &**posting).collect();
@@ -56,7 +56,7 @@ impl Engine {
                 None => members.iter().map(|_| overslept()).collect(),
             };
             answers.extend(tickets.into_iter().zip(answered));
-            pass_on(&told, way.connection, &report);
+            pass_on(&told, (way.connection, began), &report);
             report.send(Message::AnsweredTogether(answers)).ok();
         });
     }

@@ -105,6 +105,7 @@ impl Drawn<'_> {
     fn target(&mut self, id: ConnectionId, connection: &Connection) {
         self.targets.entry(id).or_insert_with(|| Target {
             id,
+            account: (connection.base_url.clone(), connection.values.clone()),
             limits: ConnectionLimits {
                 concurrency: connection.limits.concurrency,
                 timeout_ms: connection.timeout.as_millis() as u64,

@@ -109,6 +109,8 @@ struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) id: ConnectionId,
+    /// Whose account it is, its address and its values: a limit that is told of, or a target that is away, is theirs.
+    pub(crate) account: (Option<String>, BTreeMap<String, String>),
     pub(crate) limits: ConnectionLimits,
     /// What it may be asked for over time.
     pub(crate) budgets: Vec<Limit>,

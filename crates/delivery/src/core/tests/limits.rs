@@ -13,8 +13,13 @@ fn sends(actions: &[Action]) -> Vec<Ticket> {
 
 /// `count` lanes whose Intent was asked for and, where it was written, made durable.
 fn crowd(rig: &mut Rig, count: i64) -> (Vec<Ticket>, Vec<Ticket>) {
+    crowd_at(rig, 0, count)
+}
+
+/// The same from an offset on.
+fn crowd_at(rig: &mut Rig, first: i64, count: i64) -> (Vec<Ticket>, Vec<Ticket>) {
     let tickets: Vec<Ticket> =
-        (0..count).map(|at| rig.admit(P0, at, new(at as u128, at as u128, 1, KEYED))).collect();
+        (first..first + count).map(|at| rig.admit(P0, at, new(at as u128, at as u128, 1, KEYED))).collect();
     rig.actions();
     let mut sent = Vec::new();
     for ticket in &tickets {
@@ -291,9 +296,26 @@ fn left(remaining: u64, max: u64) -> Left {
     Left { of: LeftOf::Requests { per_ms: 160_000 }, remaining, max: Some(max), reserve: 0, reset_ms: None }
 }
 
+/// It is told by the answer to a request that left when all before it was known.
+fn tell(rig: &mut Rig, left: Left) {
+    rig.now.mono += 1;
+    rig.core.left(TARGET, &left, rig.now.mono, rig.now);
+}
+
 fn room_after(rig: &mut Rig, left: Left) -> u64 {
-    rig.core.left(TARGET, &left, rig.now);
+    tell(rig, left);
     rig.core.room(TARGET, rig.now)
+}
+
+#[test]
+fn of_answers_that_overtook_each_other_the_smaller_number_holds() {
+    let mut rig = Rig::with_concurrency(16);
+    let began = rig.now.mono + 1;
+    assert_eq!(room_after(&mut rig, left(2, 100)), 2);
+    rig.now.mono += 1;
+    rig.core.left(TARGET, &left(3, 100), began, rig.now);
+    assert_eq!(rig.core.room(TARGET, rig.now), 2, "it may have been counted before the other");
+    assert_eq!(room_after(&mut rig, left(3, 100)), 3, "this one left after the other had come");
 }
 
 #[test]
@@ -315,7 +337,7 @@ fn what_is_left_of_the_account_tightens_a_limit_and_never_loosens_it() {
 #[test]
 fn what_leaves_is_taken_from_what_was_told() {
     let mut rig = Rig::with_concurrency(16);
-    rig.core.left(TARGET, &left(3, 100), rig.now);
+    tell(&mut rig, left(3, 100));
     let (tickets, sent) = crowd(&mut rig, 5);
     assert_eq!(sent, tickets[..3]);
     // Two are under way, and the target may not have counted them.
@@ -326,7 +348,7 @@ fn what_leaves_is_taken_from_what_was_told() {
 #[test]
 fn with_nothing_left_one_looks_after_a_minute_at_the_latest() {
     let mut rig = Rig::with_concurrency(16);
-    rig.core.left(TARGET, &left(0, 100), rig.now);
+    tell(&mut rig, left(0, 100));
     let (tickets, sent) = crowd(&mut rig, 3);
     assert_eq!(sent, []);
     assert_eq!(sends(&rig.pass(59_999)), []);
@@ -345,7 +367,7 @@ fn with_nothing_left_one_looks_after_a_minute_at_the_latest() {
     };
     assert_eq!(probes(&mut rig, 1).len(), 1, "one looks, and the others wait for what it is told");
     assert_eq!(probes(&mut rig, 1), []);
-    rig.core.left(TARGET, &left(50, 100), rig.now);
+    tell(&mut rig, left(50, 100));
     assert_eq!(probes(&mut rig, 0).len(), tickets.len() - 1);
 }
 
@@ -360,6 +382,53 @@ fn a_reset_that_was_told_is_waited_for() {
     // What was left is no news once the stretch is over.
     assert_eq!(room_after(&mut rig, Left { reset_ms: Some(5_000), ..left(9, 100) }), 9);
     assert_eq!((rig.room_in(4_999), rig.room_in(5_000)), (9, u64::MAX));
+}
+
+/// One request leaves, whoever it is, and is answered.
+fn one_is_answered(rig: &mut Rig, at: i64) {
+    let (tickets, mut sent) = crowd_at(rig, at, 1);
+    if sent.is_empty() {
+        sent = sends(&rig.pass(0));
+    }
+    assert_eq!(sent, tickets);
+    rig.answer(tickets[0], applied());
+    rig.tell(Input::OutcomeDurable(tickets[0]));
+}
+
+#[test]
+fn a_look_that_brings_no_news_is_followed_by_another_within_a_minute() {
+    let mut rig = Rig::new();
+    tell(&mut rig, Left { reset_ms: Some(600_000), ..left(0, 100) });
+    // Another user of the account has taken what came back: it says so, without a reset.
+    rig.now.mono += 600_000;
+    let (looking, sent) = crowd(&mut rig, 1);
+    assert_eq!(sent, looking);
+    assert_eq!((rig.room_in(59_999), rig.room_in(60_000)), (0, 1));
+}
+
+#[test]
+fn a_target_that_tells_nothing_any_more_is_believed_once_the_stretch_is_over() {
+    let mut rig = Rig::with_concurrency(16);
+    tell(&mut rig, left(0, 100));
+    rig.now.mono += 60_000;
+    one_is_answered(&mut rig, 0);
+    assert_eq!(rig.core.room(TARGET, rig.now), 0, "the stretch of 160 s is not over");
+    rig.now.mono += 100_000;
+    assert_eq!(rig.core.room(TARGET, rig.now), 1);
+    one_is_answered(&mut rig, 1);
+    assert_eq!(rig.core.room(TARGET, rig.now), u64::MAX);
+}
+
+#[test]
+fn a_connection_that_moves_to_another_account_starts_anew() {
+    let mut rig = Rig::with_concurrency(16);
+    tell(&mut rig, Left { reset_ms: Some(600_000), ..left(0, 100) });
+    rig.core.rest(TARGET, 600_000, rig.now);
+    let (tickets, sent) = crowd(&mut rig, 3);
+    assert_eq!(sent, []);
+    rig.core.moved(TARGET);
+    assert_eq!(rig.core.room(TARGET, rig.now), u64::MAX);
+    assert_eq!(sends(&rig.pass(0)).len(), tickets.len());
 }
 
 #[test]
