@@ -145,10 +145,10 @@ impl Told {
         self.left = self.left.saturating_sub(self.cost);
     }
 
-    /// Whether a request was answered that tells what was told before is no more: one looked after the stretch was over, and its
-    /// answer said nothing of this limit.
+    /// Whether an answer that said nothing of this limit ends it: the stretch is over and something was left of it, or one looked
+    /// whether there is more.
     pub(crate) fn is_over(&self, now: u64) -> bool {
-        self.looked && now >= self.until
+        now >= self.until && (self.looked || self.left >= self.cost)
     }
 
     fn refill(&mut self, now: u64) {
