@@ -61,7 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let mut bills = world.company.bills(options.events);
     let cost = cost::measure(&mut world, &mut bills).await?;
     eprintln!("undisturbed: {} ms a posting, {} ms raw", cost.posting_ms, cost.raw_ms);
-    let strikes = strike::strike(&mut world, bills, options.kills, options.seed).await?;
+    let strikes = strike::strike(&mut world, bills, (options.kills, cost.posting_ms), options.seed).await?;
     let issued = world.company.issued();
     let outcomes = world.rest(issued.len(), PATIENCE).await?;
     let behind = world.behind().await?.len();

@@ -13,6 +13,8 @@ use super::{
 
 /// For the postings to go on after a fault.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What a posting takes where the lengths of faults were chosen.
+const USUAL_MS: f64 = 640.0;
 const POLL: Duration = Duration::from_millis(20);
 
 /// What was done.
@@ -22,15 +24,16 @@ pub struct Strikes {
     pub windows: usize,
 }
 
-/// Feeds the events and strikes so often, each time while postings are under way.
+/// Feeds the events and strikes so often, each time while postings are under way. The slower a posting is on this machine, the longer
+/// the faults last: a short one would meet nothing but looks.
 pub async fn strike(
     world: &mut World,
     mut bills: VecDeque<Bill>,
-    kills: u32,
+    (kills, posting_ms): (u32, f64),
     seed: u64,
 ) -> anyhow::Result<Strikes> {
     let mut dice = fastrand::Rng::with_seed(seed);
-    let mut strikes = Strikes::default();
+    let (mut strikes, pace) = (Strikes::default(), (posting_ms / USUAL_MS).max(1.0));
     world.sinks[1].spawn()?;
     for round in 0..kills as usize {
         let share = bills.len().div_ceil(kills as usize - round);
@@ -38,7 +41,7 @@ pub async fn strike(
         world.deliver(&batch).await?;
         under_way(world).await?;
         let before = world.settled()?;
-        disturb(world, &mut dice, &mut strikes).await?;
+        disturb(world, (&mut dice, pace), &mut strikes).await?;
         eprintln!("round {}: {} issued, {before} settled", round + 1, world.company.issued().len());
         goes_on(world, before + batch.len() / 2).await?;
     }
@@ -57,17 +60,21 @@ async fn under_way(world: &mut World) -> anyhow::Result<()> {
 
 /// For a while every answer is cut off somewhere: Tryton has committed before it answers, so what it was asked for is done. A
 /// sink is killed while that lasts, or after it.
-async fn disturb(world: &mut World, dice: &mut fastrand::Rng, strikes: &mut Strikes) -> anyhow::Result<()> {
+async fn disturb(
+    world: &mut World,
+    (dice, pace): (&mut fastrand::Rng, f64),
+    strikes: &mut Strikes,
+) -> anyhow::Result<()> {
     let (sink, inside) = (dice.usize(..2), dice.bool());
     sleep(Duration::from_millis(dice.u64(0..800))).await;
     let toxic = Toxic::LimitBytes(dice.u64(1..150));
     world.cluster.proxies.poison(TRYTON, Direction::Down, toxic).await?;
     strikes.windows += 1;
-    sleep(Duration::from_millis(dice.u64(500..1_500))).await;
+    sleep(Duration::from_millis(dice.u64(500..1_500)).mul_f64(pace)).await;
     if inside {
         kill(world, sink, strikes).await?;
     }
-    sleep(Duration::from_millis(dice.u64(500..1_500))).await;
+    sleep(Duration::from_millis(dice.u64(500..1_500)).mul_f64(pace)).await;
     world.cluster.proxies.heal(TRYTON).await?;
     if !inside {
         sleep(Duration::from_millis(dice.u64(0..1_500))).await;
