@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use delivery::{Class, Intent, OnUnknown, Outcome, Prior, Status, Ticket};
+use delivery::{Class, Intent, Outcome, Prior, Status, Ticket};
 
 use crate::{plan::ROUTES, target::Request};
 
@@ -88,10 +88,10 @@ impl Ledger {
     }
 
     /// A machine is lost: of what only its disk knew, nothing is left. The changelog has every outcome, every range, and
-    /// the Intents of routes that park.
+    /// the Intents of all classes but K.
     pub fn lose_disk(&mut self) {
-        let parks = |route: usize| ROUTES[route] == Class::Neither(OnUnknown::Park);
-        self.entries.retain(|(_, route), entry| matches!(entry, Entry::Outcome(_)) || parks(*route));
+        let keyed = |route: usize| matches!(ROUTES[route], Class::Keyed { .. });
+        self.entries.retain(|(_, route), entry| matches!(entry, Entry::Outcome(_)) || !keyed(*route));
     }
 
     pub fn range(&self, partition: usize) -> i64 {

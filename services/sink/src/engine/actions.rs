@@ -6,8 +6,8 @@ use std::{
 };
 
 use delivery::{
-    Action, Answer, ConnectionId, ErrorClass, Input, Intent, OnUnknown, Outcome, PartitionId, Prior,
-    ReadBack, Reason, Scope, Status, Ticket,
+    Action, Answer, ConnectionId, ErrorClass, Input, Intent, Outcome, PartitionId, Prior, ReadBack, Reason,
+    Scope, Status, Ticket,
 };
 use kafka::AssignmentId;
 use ledger::Entry;
@@ -72,13 +72,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Local first, for all but class N: its Intent must outlive the machine, so the changelog comes first.
+    /// The changelog first: whoever takes over reads no other disk, and must not send beside a request that is under way. Only where a
+    /// key makes that harmless, the local store is enough.
     fn write_intent(&mut self, ticket: Ticket, intent: Intent) -> Result<(), EngineError> {
         let Some(active) = self.active.get(&ticket) else { return Ok(()) };
         let Some(partition) = self.partitions.get(&active.job.source.assignment) else { return Ok(()) };
         let letter = changelog_letter(&active.job, partition, Entry::Intent(intent))?;
         let (key, space) = (active.job.new.key, Arc::clone(&partition.space));
-        let changelog_first = matches!(active.job.new.class, delivery::Class::Neither(OnUnknown::Park));
+        let changelog_first = !matches!(active.job.new.class, delivery::Class::Keyed { .. });
         let job = ledger::Job::Intent { ticket, space, key, intent, position: None };
         if changelog_first {
             self.send(letter, Purpose::IntentFirst(ticket, Box::new(job)));

@@ -1,6 +1,6 @@
 //! The small worlds: what is in their logs, and how much goes wrong at most.
 
-use delivery::{Class, OnUnknown};
+use delivery::Class;
 
 use super::choice::{Bounds, Small};
 use crate::{
@@ -170,8 +170,7 @@ impl Config {
     fn survives_lost_disk(self) -> bool {
         match ROUTES[self.route] {
             Class::Keyed { readable, .. } => !readable,
-            Class::Upsert => self.shared,
-            Class::Neither(on_unknown) => on_unknown == OnUnknown::Park,
+            Class::Upsert | Class::Neither(_) => true,
         }
     }
 }
