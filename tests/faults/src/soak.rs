@@ -18,7 +18,7 @@ use crate::{
 const GROWTH: f64 = 1.2;
 const SLACK_MIB: f64 = 16.0;
 /// Memory for the pages of a sink's ledger, bytes: so little that it is full long before the second third begins, and what grows after
-/// that is a leak. The default of 256 MiB is not reached in hours.
+/// that is something else. The default of 256 MiB is not reached in hours.
 const CACHE: &str = "16777216";
 /// Samples below which thirds say nothing.
 const LEAST_SAMPLES: usize = 12;
