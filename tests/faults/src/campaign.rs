@@ -71,6 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         registry: options.registry,
         keep: options.keep,
         follow: true,
+        redb_too: true,
         ..Given::default()
     };
     let mut world = Box::pin(World::start(given)).await?;

@@ -82,10 +82,10 @@ impl Sink {
     }
 
     /// The settings file, with the parts that differ from sink to sink.
-    pub fn configure(&self, common: &str, kafka: &str) -> anyhow::Result<()> {
+    pub fn configure(&self, common: &str, kafka: &str, store: &str) -> anyhow::Result<()> {
         let Self { listen, folder, .. } = self;
         let own = format!("admin_listen = \"{listen}\"\n");
-        let ledger = format!("[ledger]\ndir = \"{}\"\n", folder.display());
+        let ledger = format!("[ledger]\nstore = \"{store}\"\ndir = \"{}\"\n", folder.display());
         fs::write(&self.config, format!("{own}{common}\n{ledger}\n{kafka}"))
             .with_context(|| format!("cannot write the settings of {}", self.name))
     }

@@ -60,6 +60,8 @@ pub struct Given {
     pub follow: bool,
     /// Sinks write an Intent before each attempt, whatever the class.
     pub each_intent: bool,
+    /// The second sink keeps its ledger in redb, the others in sled, as by default.
+    pub redb_too: bool,
     /// The session time-out of the sinks, where it is not that of the cluster.
     pub session_ms: Option<u64>,
     /// Who stands between the proxies and the ERP, if anybody.
@@ -78,10 +80,19 @@ impl Default for Given {
             quota: |_| Class::NO_QUOTA,
             follow: false,
             each_intent: false,
+            redb_too: false,
             session_ms: None,
             in_between: None,
         }
     }
+}
+
+/// How sinks are set up; see [`Given`].
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub pace: Pace,
+    pub each_intent: bool,
+    pub redb_too: bool,
 }
 
 /// How soon sinks are missed.
@@ -125,7 +136,8 @@ impl World {
             under_way: Arc::default(),
         };
         let group = format!("{region}-sink");
-        let sinks = sinks(&place, &group, (given.pace, given.each_intent), &http)?;
+        let manner = Manner { pace: given.pace, each_intent: given.each_intent, redb_too: given.redb_too };
+        let sinks = sinks(&place, &group, manner, &http)?;
         Ok(Self {
             cluster,
             erp,
@@ -200,11 +212,11 @@ pub async fn prepare(cluster: &Cluster, region: &str, tenants: &Path) -> anyhow:
 pub fn sinks(
     place: &Place<'_>,
     group: &str,
-    (pace, each_intent): (Pace, bool),
+    manner: Manner,
     http: &reqwest::Client,
 ) -> anyhow::Result<Vec<Sink>> {
     let Place { cluster, region, dir, secrets } = place;
-    let (times, session) = match pace {
+    let (times, session) = match manner.pace {
         Pace::Default => (String::new(), String::new()),
         Pace::Short => (
             format!("drain = \"{DRAIN}\"\ncommit_every = \"{COMMIT_EVERY}\"\n"),
@@ -214,7 +226,7 @@ pub fn sinks(
             ),
         ),
     };
-    let intents = if each_intent { "intents = \"each\"\n" } else { "" };
+    let intents = if manner.each_intent { "intents = \"each\"\n" } else { "" };
     let common = format!(
         "{intents}region = \"{region}\"\ngroup = \"{group}\"\ntenants = \"{}\"\n{times}\n[registry]\nurl = \"{}\"\n",
         dir.join("tenants").display(),
@@ -233,7 +245,8 @@ pub fn sinks(
     {
         let kafka = format!("[kafka]\nbootstrap = \"{bootstrap}\"\n{session}");
         let sink = Sink::new(name, dir, Arc::clone(&start), http.clone())?;
-        sink.configure(&common, &kafka)?;
+        let store = if manner.redb_too && name == "sink-1" { "redb" } else { "sled" };
+        sink.configure(&common, &kafka, store)?;
         sinks.push(sink);
     }
     Ok(sinks)

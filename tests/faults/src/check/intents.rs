@@ -9,10 +9,10 @@ use super::Check;
 use crate::{changelog::Intents, class::Class, evidence::Evidence, plan::Fault};
 
 impl Check<'_> {
-    /// N: as many Intents in the changelog before the request as requests of the event, of the same bytes. K and U: a range that
-    /// covers the event, in the changelog before the request; or an Intent of its own, of the same bytes. That one is durable in the
-    /// sink's store first, which nobody but the sink sees: the changelog may have it later, and a process that ended in
-    /// between may have left it out. And all requests of an event say the same.
+    /// N, and U where each attempt has an Intent of its own: as many of them in the changelog before the request as requests of the event,
+    /// of the same bytes. U otherwise, and K: a range that covers the event, in the changelog before the request; or an Intent of its
+    /// own, of the same bytes. K's is durable in the sink's store first, which nobody but the sink sees: the changelog may have it
+    /// later, and a process that ended in between may have left it out. And all requests of an event say the same.
     pub(super) fn intents(&mut self) {
         let evidence = self.evidence;
         let Some(intents) = &evidence.intents else { return };
@@ -41,13 +41,17 @@ fn is_intended(
     requests: usize,
 ) -> bool {
     let own = intents.own.get(id).map_or(&[][..], Vec::as_slice).iter().filter(|own| own.hash == hash);
-    if class == Class::Neither {
-        return own.filter(|own| own.at <= row.at).count() >= requests;
+    let before = own.clone().filter(|own| own.at <= row.at).count();
+    if class == Class::Neither || class == Class::Upsert && evidence.each_intent {
+        return before >= requests;
     }
     let covered = evidence.positions.get(id).is_some_and(|(topic, partition, offset)| {
         let ranges = intents.ranges.get(&(topic.clone(), *partition));
         ranges.into_iter().flatten().any(|range| *offset < range.until && range.at <= row.at)
     });
+    if class == Class::Upsert {
+        return covered || before > 0;
+    }
     covered || own.count() > 0 || (evidence.each_intent && was_cut_off(evidence, id, row))
 }
 

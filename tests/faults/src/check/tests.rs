@@ -379,26 +379,50 @@ fn a_repeat_needs_an_intent_more_at_n_and_says_the_same_everywhere() {
     assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]));
 }
 
+/// Each attempt has its own Intent and no range is there. At K the changelog has it late, at U in time.
+fn with_an_intent_each() -> Evidence {
+    let mut evidence = with_intents(Class::Keyed, |intents, _| intents.ranges.clear());
+    evidence.each_intent = true;
+    for (class, row) in evidence.requests.iter().filter(|(of, _)| *of != Class::Neither) {
+        let at = if *class == Class::Keyed { row.at + 5_000 } else { row.at };
+        let own = Own { hash: intents::request_hash(*class, row).unwrap(), at };
+        evidence.intents.as_mut().unwrap().own.insert(row.event_id.clone().unwrap(), vec![own]);
+    }
+    evidence
+}
+
 /// The sink's own store had it, and the process ended before the changelog did.
 #[test]
-fn an_intent_of_k_or_u_may_be_missing_only_where_a_sink_ended_in_between() {
-    for class in [Class::Keyed, Class::Upsert] {
-        let mut evidence = with_intents(class, |intents, _| intents.ranges.clear());
-        let (first, last) = (request(&evidence, class), evidence.requests.len());
-        let others: Vec<_> =
-            evidence.requests[..last].iter().filter(|(of, _)| *of != Class::Neither).cloned().collect();
-        for (of, row) in others.iter().filter(|(_, row)| row.event_id.as_ref() != Some(&first.0)) {
-            let own = Own { hash: intents::request_hash(*of, row).unwrap(), at: row.at + 5_000 };
-            let id = row.event_id.clone().unwrap();
-            evidence.intents.as_mut().unwrap().own.insert(id, vec![own]);
-        }
-        evidence.each_intent = true;
-        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}");
-        evidence.moments.kills = vec![1_999, 3_001];
-        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}: before it, and after its outcome");
-        evidence.moments.kills = vec![2_200];
-        assert_eq!(ids(&evidence), BTreeSet::new(), "{class}");
-        evidence.each_intent = false;
-        assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "{class}: the sinks share Intents");
-    }
+fn an_intent_of_k_may_be_missing_only_where_a_sink_ended_in_between() {
+    let mut evidence = with_an_intent_each();
+    assert_eq!(ids(&evidence), BTreeSet::new());
+    let (id, _) = request(&evidence, Class::Keyed);
+    evidence.intents.as_mut().unwrap().own.remove(&id);
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]));
+    evidence.moments.kills = vec![1_999, 3_001];
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "before it, and after its outcome");
+    evidence.moments.kills = vec![2_200];
+    assert_eq!(ids(&evidence), BTreeSet::new());
+    evidence.each_intent = false;
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "the sinks share Intents");
+}
+
+/// Whoever takes over reads no other disk, so there is no excuse for a changelog that has it late.
+#[test]
+fn an_intent_of_u_is_in_the_changelog_first_and_one_for_each_attempt() {
+    let mut evidence = with_an_intent_each();
+    let (id, row) = request(&evidence, Class::Upsert);
+    evidence.moments.kills = vec![2_200];
+    let own = |evidence: &mut Evidence, at: Vec<i64>| {
+        let own = evidence.intents.as_mut().unwrap().own.get_mut(&id).unwrap();
+        *own = at.into_iter().map(|at| Own { hash: own[0].hash, at }).collect();
+    };
+    own(&mut evidence, vec![row.at + 1]);
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "late");
+    own(&mut evidence, vec![row.at]);
+    assert_eq!(ids(&evidence), BTreeSet::new());
+    evidence.requests.push((Class::Upsert, RequestRow { fate: Fate::Replayed, ..row.clone() }));
+    assert_eq!(ids(&evidence), BTreeSet::from(["INT-1"]), "a repeat without one of its own");
+    own(&mut evidence, vec![row.at, row.at]);
+    assert_eq!(ids(&evidence), BTreeSet::new());
 }

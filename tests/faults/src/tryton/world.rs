@@ -13,7 +13,7 @@ use crate::{
     cluster::{Cluster, Size},
     sinks::Sink,
     topic::{Behind, Outcomes, Topics},
-    world::{self, Gateway, Pace, Place},
+    world::{self, Gateway, Manner, Pace, Place},
 };
 
 /// The proxy between the sinks and the ERP.
@@ -64,7 +64,8 @@ impl World {
         let place = Place { cluster: &cluster, region: &region, dir: &dir, secrets };
         let gateway = Gateway::start(&place, &http).await?;
         let group = format!("{region}-sink");
-        let mut sinks = world::sinks(&place, &group, (Pace::Default, false), &http)?;
+        let manner = Manner { pace: Pace::Default, each_intent: false, redb_too: false };
+        let mut sinks = world::sinks(&place, &group, manner, &http)?;
         sinks.truncate(2);
         sinks[0].spawn()?;
         Ok(Self { cluster, company, sinks, topics, outcomes, gateway, group, http, proxy, _scratch: scratch })
