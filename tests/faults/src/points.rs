@@ -1,4 +1,4 @@
-//! `faults points`: a sink dies at each of twelve named points, or stands still until its watchdog ends it, for each class of target, and another one takes its place.
+//! `faults points`: a sink dies at each of twelve points, or stands still at a thirteenth until its watchdog ends it, for each class of target, and another one takes its place.
 
 mod lane;
 mod point;
