@@ -8,6 +8,7 @@ use event::{EntityId, PostingKey, RouteId};
 
 use crate::{
     Change, Entry, Job, LedgerError, Store, Stored,
+    mutant::{Mutant, is_broken},
     record::{CLAIMED, decode_entry, doubt_key, encode_entry, posting_key, version_key},
 };
 
@@ -78,7 +79,9 @@ impl<'a> Batch<'a> {
                 let kept = match self.entry(&stored.key)? {
                     // An operator wants it tried once more.
                     Some(Entry::Outcome(known)) if is_next_attempt(&known, intent) => *intent,
-                    Some(Entry::Outcome(_) | Entry::Claim(_)) => return Ok(()),
+                    Some(Entry::Outcome(_) | Entry::Claim(_)) if !is_broken(Mutant::LateIntentCounts) => {
+                        return Ok(());
+                    }
                     Some(Entry::Intent(known)) if known.deadline > intent.deadline => {
                         Intent { deadline: known.deadline, ..*intent }
                     }

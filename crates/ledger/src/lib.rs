@@ -10,6 +10,7 @@ mod error;
 mod expiry;
 mod layout;
 mod ledger;
+mod mutant;
 pub mod record;
 mod redb_store;
 mod sled_store;
@@ -19,6 +20,7 @@ mod writer;
 pub use crate::{
     error::LedgerError,
     ledger::{Ledger, LedgerOptions, Opened},
+    mutant::Mutant,
     record::{Entry, Stored, claim, range},
     redb_store::RedbStore,
     sled_store::SledStore,

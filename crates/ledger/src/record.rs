@@ -6,7 +6,10 @@ use event::{EntityId, EventId, PostingKey, RouteId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::LedgerError;
+use crate::{
+    LedgerError,
+    mutant::{Mutant, is_broken},
+};
 
 const VERSION: u8 = 1;
 const INTENT: u8 = b'i';
@@ -103,12 +106,15 @@ impl Stored {
     pub fn changelog_key(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(POSTING_LEN + 1 + TERM_LEN);
         bytes.extend_from_slice(&posting_key(&self.key));
+        if is_broken(Mutant::SingleKey) {
+            return bytes;
+        }
         bytes.push(match self.entry {
             Entry::Intent(_) => INTENT,
             Entry::Outcome(_) => OUTCOME,
             Entry::Claim(_) => CLAIM,
         });
-        if self.term != 0 {
+        if self.term != 0 && !is_broken(Mutant::NoTerm) {
             bytes.extend_from_slice(&self.term.to_be_bytes());
         }
         bytes
@@ -124,17 +130,7 @@ impl Stored {
 
     /// Reads a changelog record.
     pub fn from_changelog(key: &[u8], value: &[u8]) -> Result<Self, LedgerError> {
-        let unknown = LedgerError::Record("its key has an unknown form");
-        let Some((posting, [INTENT | OUTCOME | CLAIM, term @ ..])) =
-            key.split_at_checked(POSTING_LEN).filter(|(posting, _)| posting[0] == VERSION)
-        else {
-            return Err(unknown);
-        };
-        let term = match term.len() {
-            0 => 0,
-            TERM_LEN => u64::from_be_bytes(array_at(term, 0)),
-            _ => return Err(unknown),
-        };
+        let (posting, term) = parse_key(key).ok_or(LedgerError::Record("its key has an unknown form"))?;
         let (head, entry) =
             value.split_at_checked(17).ok_or(LedgerError::Record("its value is too short"))?;
         if head[0] != VERSION {
@@ -150,6 +146,19 @@ impl Stored {
             entry: decode_entry(entry)?,
             term,
         })
+    }
+}
+
+/// The posting and the term that a changelog's key is of.
+fn parse_key(key: &[u8]) -> Option<(&[u8], u64)> {
+    let (posting, rest) = key.split_at_checked(POSTING_LEN).filter(|(posting, _)| posting[0] == VERSION)?;
+    match rest {
+        [INTENT | OUTCOME | CLAIM] => Some((posting, 0)),
+        [INTENT | OUTCOME | CLAIM, term @ ..] if term.len() == TERM_LEN => {
+            Some((posting, u64::from_be_bytes(array_at(term, 0))))
+        }
+        [] if is_broken(Mutant::SingleKey) => Some((posting, 0)),
+        _ => None,
     }
 }
 

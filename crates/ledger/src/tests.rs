@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{Entry, Job, Ledger, LedgerOptions, Opened, StoreKind, Stored, Written};
 
 mod claims;
+mod compaction;
 mod conformance;
 mod crash;
 mod damage;
@@ -25,6 +26,8 @@ mod faults;
 mod horizon;
 mod layout;
 mod model;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod rollback;
 
 const KINDS: [StoreKind; 2] = [StoreKind::Sled, StoreKind::Redb];

@@ -17,6 +17,9 @@ pub struct Posting {
     /// The address of the write, where nothing of it is known only later.
     pub(crate) uri: Option<Uri>,
     pub(crate) payload: Bytes,
+    /// What its idempotency key is broken with.
+    #[cfg(feature = "mutants")]
+    salt: Option<uuid::Uuid>,
 }
 
 /// What a look has found of a posting at the target: where an operation goes on.
@@ -40,7 +43,22 @@ impl Posting {
         uri: Option<Uri>,
         payload: Bytes,
     ) -> Self {
-        Self { key, reference: reference.into(), source_version, uri, payload }
+        Self {
+            key,
+            reference: reference.into(),
+            source_version,
+            uri,
+            payload,
+            #[cfg(feature = "mutants")]
+            salt: None,
+        }
+    }
+
+    /// The same posting under an idempotency key that no other request has: what must never be sent.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn under_a_new_key(&self) -> Self {
+        Self { salt: Some(uuid::Uuid::new_v4()), ..self.clone() }
     }
 
     /// A posting of which nothing can be sent: it stands for the event in what is kept of it, and goes nowhere.
@@ -74,9 +92,12 @@ impl Posting {
 
     /// The key of the write, or of one of its steps: they are requests of their own.
     pub(crate) fn idempotency_key(&self, step: Option<&str>) -> String {
+        let key = self.key.idempotency_key();
+        #[cfg(feature = "mutants")]
+        let key = self.salt.unwrap_or(key);
         match step {
-            None => self.key.idempotency_key().to_string(),
-            Some(step) => format!("{}-{step}", self.key.idempotency_key()),
+            None => key.to_string(),
+            Some(step) => format!("{key}-{step}"),
         }
     }
 

@@ -124,8 +124,10 @@ struct Edge {
     ours: bool,
 }
 
-/// With it a process dies where its environment says so.
+/// With it a process dies, or breaks the protocol, where its environment says so.
 const FAILPOINTS: &str = "failpoints";
+/// With it a crate can be broken on purpose. The sink's `failpoints` brings `target`'s with it.
+const MUTANTS: &str = "mutants";
 
 /// Every dependency of a workspace crate, as its manifest declares it.
 fn edges() -> Vec<Edge> {
@@ -200,8 +202,20 @@ fn the_table_is_complete() {
 /// The image and the demo are built of packages by name; tests/faults alone asks for it.
 #[test]
 fn nothing_that_is_shipped_dies_on_command() {
-    let lists =
-        |list: &Value| list.as_array().is_some_and(|names| names.iter().any(|name| name == FAILPOINTS));
+    assert_eq!(askers(FAILPOINTS), ["faults"]);
+}
+
+#[test]
+fn nothing_that_is_shipped_can_be_broken_on_purpose() {
+    assert_eq!(askers(MUTANTS), [""; 0]);
+}
+
+/// Packages that ask a dependency for the feature. None has it by default.
+fn askers(feature: &str) -> Vec<String> {
+    let lists = |list: &Value| {
+        let mut names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.any(|name| name.rsplit('/').next() == Some(feature))
+    };
     let mut askers = Vec::new();
     for package in packages() {
         assert!(!lists(&package["features"]["default"]), "{}: it is on by default", package["name"]);
@@ -210,7 +224,7 @@ fn nothing_that_is_shipped_dies_on_command() {
             askers.push(package["name"].as_str().unwrap().to_owned());
         }
     }
-    assert_eq!(askers, ["faults"]);
+    askers
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod inputs;
 mod mappings;
 mod message;
 mod metrics;
+mod mutant;
 mod options;
 mod outbox;
 mod partition;

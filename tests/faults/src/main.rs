@@ -16,6 +16,7 @@ mod evidence;
 mod feed;
 mod isolation;
 mod moments;
+mod mutants;
 mod plan;
 mod points;
 mod preload;
@@ -54,6 +55,8 @@ enum Command {
     Campaign(campaign::Options),
     /// Let a sink die at each of thirteen points, for each class of target, and see another one bring everything to its end
     Points(points::Options),
+    /// Break the protocol on purpose in the sinks themselves, and require that the checks notice it
+    Mutants(mutants::Options),
     /// Kill, stop and restart the brokers themselves, of which there are three, while events stream through
     Brokers(brokers::Options),
     /// Let events stream for a long time past targets that have troubles, and watch the memory of the sinks
@@ -91,6 +94,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Points(options) => {
             let clean = Box::pin(points::run(options)).await?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Mutants(options) => {
+            let noticed = Box::pin(mutants::run(options)).await?;
+            Ok(if noticed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Brokers(options) => {
             let clean = Box::pin(brokers::run(options)).await?;

@@ -2,7 +2,7 @@
 
 mod lane;
 mod point;
-mod relay;
+pub mod relay;
 
 use std::{path::PathBuf, time::Instant};
 

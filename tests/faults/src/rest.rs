@@ -10,6 +10,9 @@ use crate::{class::Class, source::Change, topic::Behind, world::World};
 /// machine is slow.
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(500);
+/// How long a few events of one installation may take to their outcomes.
+const OUTCOME: Duration = Duration::from_secs(90);
+const GLANCE: Duration = Duration::from_millis(20);
 /// Events of each tenant that show that every partition works.
 const CANARIES: usize = 16;
 /// Batches of canaries that are sent on the way to rest: a failure that a target has stored is only told from a target
@@ -63,6 +66,22 @@ async fn send(world: &World, name: &str, count: usize) -> anyhow::Result<Vec<Str
         ids.extend(world.door.deliver(class, &changes).await?);
     }
     Ok(ids)
+}
+
+/// Waits until each of these events has an outcome.
+pub async fn outcomes(world: &World, ids: &[String]) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + OUTCOME;
+    loop {
+        let missing = world.outcomes.missing(&world.books)?;
+        let open: Vec<_> = ids.iter().filter(|id| missing.contains(id)).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let tail = world.sinks[0].tail();
+        let in_time = tokio::time::Instant::now() < deadline;
+        anyhow::ensure!(in_time, "no outcome of {open:?}; the sink says\n{tail}");
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 /// Waits until the group has committed the end of every partition; those that it has not.

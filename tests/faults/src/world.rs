@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use testkit::{Process, Scratch, free_port};
+use tokio::sync::Mutex;
 
 use crate::{
     admin::Admin,
@@ -42,6 +43,9 @@ pub struct World {
     pub group: String,
     _scratch: Option<Scratch>,
 }
+
+/// A broker that several installations create their topics on at the same time answers none of them in time.
+static STARTING: Mutex<()> = Mutex::const_new(());
 
 /// What is given in place of what would be started.
 pub struct Given {
@@ -105,6 +109,12 @@ pub enum Pace {
 }
 
 impl World {
+    /// While no other one of this program starts.
+    pub async fn start_alone(given: Given) -> anyhow::Result<Self> {
+        let _alone = STARTING.lock().await;
+        Box::pin(Self::start(given)).await
+    }
+
     pub async fn start(given: Given) -> anyhow::Result<Self> {
         let mut cluster = Cluster::start(given.size, given.bootstrap, given.registry).await?;
         cluster.session_ms = given.session_ms.unwrap_or(cluster.session_ms);

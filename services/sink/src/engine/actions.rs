@@ -20,6 +20,7 @@ use crate::{
     crash, decision,
     evidence::{Origin, Rejection, of_rejection},
     message::Message,
+    mutant,
     outbox::{Letter, Purpose},
     settlement::{Settlement, changelog_letter, outcome_letter, stored_letter},
 };
@@ -108,7 +109,7 @@ impl Engine {
         let Some(active) = self.active.get(&ticket) else { return };
         let kind = if attempt == 1 { "first" } else { "repeat" };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
-        let (way, posting) = (Arc::clone(&active.job.way), Arc::clone(&active.job.posting));
+        let (way, posting) = (Arc::clone(&active.job.way), mutant::sent(&active.job.posting));
         let standing = active.standing.clone();
         if let Some(answer) = self.refusal(ticket) {
             self.outbound.send(Message::Answered(ticket, answer)).ok();

@@ -7,10 +7,7 @@ use contract::OutcomeStatus;
 use event::ObjectKind;
 use sandbox::RequestRow;
 use serde::Serialize;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     point::Point,
@@ -32,12 +29,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(90);
 /// For how long the loop of a sink may stand still: short, for it is waited for, and long for a machine that does five things at once.
 const WEDGED: &str = "8s";
-const POLL: Duration = Duration::from_millis(20);
 /// Records of the changelogs that a restore reads before it is struck: some partitions are complete then, others are not.
 const RESTORED: usize = 20;
-
-/// A broker that five installations create their topics on at the same time answers none of them in time.
-static START: Mutex<()> = Mutex::const_new(());
 
 /// What is tried.
 pub struct Lane {
@@ -118,10 +111,7 @@ impl Lane {
             in_between: Some(relay.address.clone()),
             ..Given::default()
         };
-        let world = {
-            let _alone = START.lock().await;
-            Box::pin(World::start(given)).await?
-        };
+        let world = Box::pin(World::start_alone(given)).await?;
         let relay = relay.before(world.erp.address.clone());
         let (moments, class) = (Moments::default(), self.class);
         let mut run = Run { class, world, relay, moments, struck: Vec::new(), canaries: Vec::new() };
@@ -147,7 +137,7 @@ impl Run {
         // The second time; of topics that differ, for an Intent that a range of records shares is written once.
         self.spawn(at.cut().is_none().then(|| at.failpoint()))?;
         let first = self.world.door.deliver(self.class, &[change(ObjectKind::Customer, "FIRST", 1)]).await?;
-        self.outcomes(&first).await?;
+        rest::outcomes(&self.world, &first).await?;
         let reached = at.cut().map(|cut| self.relay.arm(cut));
         let from = micros();
         let struck = change(ObjectKind::Payment, "STRUCK", 1);
@@ -189,7 +179,7 @@ impl Run {
         let later = self.world.door.deliver(self.class, &later).await?;
         self.spawn(None)?;
         let all = self.world.books.with(|pages| pages.issued.keys().cloned().collect::<Vec<_>>());
-        self.outcomes(&all).await?;
+        rest::outcomes(&self.world, &all).await?;
         self.canaries.extend(later);
         let behind = rest::behind(&self.world).await?;
         ensure!(behind.is_empty(), "not committed to the end: {behind:?}");
@@ -244,20 +234,5 @@ impl Run {
         let fault = Fault::KillSink { sink: 0, folder: Folder::Kept };
         self.moments.windows.push(Window { round, fault, from, to });
         self.moments.kills.push(to);
-    }
-
-    /// Waits until each of these events has an outcome.
-    async fn outcomes(&self, ids: &[String]) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let missing = self.world.outcomes.missing(&self.world.books)?;
-            let open: Vec<_> = ids.iter().filter(|id| missing.contains(id)).collect();
-            if open.is_empty() {
-                return Ok(());
-            }
-            let tail = self.world.sinks[0].tail();
-            ensure!(Instant::now() < deadline, "no outcome of {open:?}; the sink says\n{tail}");
-            tokio::time::sleep(POLL).await;
-        }
     }
 }
