@@ -200,3 +200,31 @@ fn status_name(status: Status) -> &'static str {
         Status::InDoubt => "in_doubt",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use delivery::invariant::{InvariantId, violated};
+
+    use super::*;
+
+    /// What `CounterfoilInvariantViolated` looks at. In a debug build the report panics besides.
+    #[test]
+    fn a_violation_shows_under_its_id_and_no_other_does() {
+        let registry = Metrics::new("sink").unwrap();
+        let metrics = SinkMetrics::new(&registry).unwrap();
+        let shown = || {
+            metrics.load(Gauges::default(), 0);
+            let text = registry.encode().unwrap();
+            let series = text.lines().filter(|line| {
+                line.starts_with("counterfoil_sink_invariant_violations_count{") && !line.ends_with(" 0")
+            });
+            series.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(), [""; 0]);
+        let reported = std::panic::catch_unwind(|| violated(InvariantId::VersionOrder, "a test"));
+        assert_eq!(reported.is_err(), cfg!(debug_assertions));
+        assert_eq!(shown(), ["counterfoil_sink_invariant_violations_count{id=\"ORD-1\"} 1"]);
+    }
+}
