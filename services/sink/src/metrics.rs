@@ -14,6 +14,7 @@ pub(crate) struct SinkMetrics {
     poison: IntCounterVec,
     attempts: IntCounterVec,
     shared: IntCounterVec,
+    turned_away: IntCounterVec,
     latency: HistogramVec,
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
@@ -53,6 +54,11 @@ impl SinkMetrics {
                 "shared_requests_total",
                 "requests that several postings shared",
                 &["tenant"],
+            )?,
+            turned_away: metrics.counters(
+                "turned_away_total",
+                "answers by which a connection is not let in: its events wait, and somebody has to act",
+                &["tenant", "connection", "code"],
             )?,
             latency: metrics.histograms(
                 "latency_seconds",
@@ -159,6 +165,10 @@ impl SinkMetrics {
 
     pub(crate) fn attempt(&self, tenant: &TenantId, kind: &str) {
         self.attempts.with_label_values(&[tenant.as_str(), kind]).inc();
+    }
+
+    pub(crate) fn turned_away(&self, tenant: &TenantId, connection: &str, code: &str) {
+        self.turned_away.with_label_values(&[tenant.as_str(), connection, code]).inc();
     }
 
     pub(crate) fn restored(&self, topic: &str, records: usize, took: Duration) {
