@@ -29,6 +29,9 @@ pub const PARTITION_BYTES: usize = 5 << 20;
 /// All brokers of the cluster, to the mock's functions.
 const ALL: i32 = -1;
 
+/// The broker that a cluster always has.
+const FIRST: i32 = 1;
+
 /// The embedded broker failed; the only cause seen is a system without sockets or threads to spare.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded broker failed")]
@@ -147,6 +150,24 @@ impl Broker {
     pub fn set_down(&self, down: bool) -> Result<(), BrokerError> {
         let cluster = self.cluster()?;
         if down { cluster.broker_down(ALL) } else { cluster.broker_up(ALL) }.map_err(BrokerError)
+    }
+
+    /// Takes the leader of a topic's partition away, or gives it one again: what is written to it waits at its producer.
+    ///
+    /// # Errors
+    /// Where librdkafka does not do it.
+    pub fn set_leader(&self, topic: &str, partition: i32, there: bool) -> Result<(), BrokerError> {
+        let leader = there.then_some(FIRST);
+        self.cluster()?.partition_leader(topic, partition, leader).map_err(BrokerError)
+    }
+
+    /// Makes whoever asks for a topic from now on be told of this fault, or of none any more.
+    ///
+    /// # Errors
+    /// Where librdkafka does not do it.
+    pub fn refuse_topic(&self, topic: &str, fault: Option<Fault>) -> Result<(), BrokerError> {
+        let error = fault.map_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, Fault::native);
+        self.cluster()?.topic_error(topic, error).map_err(BrokerError)
     }
 
     /// Delays every answer.

@@ -16,7 +16,7 @@ use std::{
 use ::control::Pauses;
 use ahash::{AHashMap, AHashSet};
 use contract::Decoder;
-use delivery::{Action, ConnectionId, Core, Intents, Ticket};
+use delivery::{Action, Answer, ConnectionId, Core, ErrorClass, Intents, Ticket};
 use kafka::{AssignmentId, Member};
 use ledger::Ledger;
 use service_kit::Check;
@@ -233,15 +233,23 @@ impl Engine {
             Message::Told(connection, began, news) => self.told(connection, began, &news),
             Message::Answered(ticket, answer) => {
                 crash::point("response_read");
+                self.note_refused_access(ticket, &answer);
                 self.inform(delivery::Input::Answered(ticket, answer));
             }
             Message::AnsweredTogether(answers) => {
                 crash::point("response_read");
+                // All of them had the same answer.
+                if let Some((ticket, answer)) = answers.last() {
+                    self.note_refused_access(*ticket, answer);
+                }
                 self.inform(delivery::Input::AnsweredTogether(answers));
             }
             Message::ReadBack(ticket, seen, standing) => {
                 if let Some(active) = self.active.get_mut(&ticket) {
                     active.standing = standing.map(Arc::new);
+                }
+                if let delivery::ReadBack::Failed(answer) = &seen {
+                    self.note_refused_access(ticket, answer);
                 }
                 self.inform(delivery::Input::ReadBack(ticket, seen));
             }
@@ -251,6 +259,18 @@ impl Engine {
             Message::Control(record) => self.control(record),
             Message::Planned(planned) => self.planned(planned),
             Message::Left => {}
+        }
+    }
+
+    /// Counts an answer by which the whole connection is not let in. Its events are not to blame, and wait.
+    fn note_refused_access(&self, ticket: Ticket, answer: &Answer) {
+        let (Answer::Again { reason, .. } | Answer::Unfinished { reason, .. }) = answer else { return };
+        if !matches!(reason.class, ErrorClass::AuthExpired | ErrorClass::AuthDenied) {
+            return;
+        }
+        if let Some(active) = self.active.get(&ticket) {
+            let (tenant, way) = (&active.job.source.envelope.tenant, &active.job.way);
+            self.parts.metrics.turned_away(tenant, &way.connection_name, &reason.code);
         }
     }
 

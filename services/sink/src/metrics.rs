@@ -14,6 +14,7 @@ pub(crate) struct SinkMetrics {
     poison: IntCounterVec,
     attempts: IntCounterVec,
     shared: IntCounterVec,
+    turned_away: IntCounterVec,
     latency: HistogramVec,
     gauges: IntGaugeVec,
     violations: IntGaugeVec,
@@ -53,6 +54,11 @@ impl SinkMetrics {
                 "shared_requests_total",
                 "requests that several postings shared",
                 &["tenant"],
+            )?,
+            turned_away: metrics.counters(
+                "turned_away_total",
+                "answers by which a connection is not let in: its events wait, and somebody has to act",
+                &["tenant", "connection", "code"],
             )?,
             latency: metrics.histograms(
                 "latency_seconds",
@@ -161,6 +167,10 @@ impl SinkMetrics {
         self.attempts.with_label_values(&[tenant.as_str(), kind]).inc();
     }
 
+    pub(crate) fn turned_away(&self, tenant: &TenantId, connection: &str, code: &str) {
+        self.turned_away.with_label_values(&[tenant.as_str(), connection, code]).inc();
+    }
+
     pub(crate) fn restored(&self, topic: &str, records: usize, took: Duration) {
         self.restored.with_label_values(&[topic]).inc_by(records as u64);
         self.takeover.with_label_values(&[topic]).observe(took.as_secs_f64());
@@ -198,5 +208,33 @@ fn status_name(status: Status) -> &'static str {
         Status::Rejected => "rejected",
         Status::Superseded => "superseded",
         Status::InDoubt => "in_doubt",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use delivery::invariant::{InvariantId, violated};
+
+    use super::*;
+
+    /// What `CounterfoilInvariantViolated` looks at. In a debug build the report panics besides.
+    #[test]
+    fn a_violation_shows_under_its_id_and_no_other_does() {
+        let registry = Metrics::new("sink").unwrap();
+        let metrics = SinkMetrics::new(&registry).unwrap();
+        let shown = || {
+            metrics.load(Gauges::default(), 0);
+            let text = registry.encode().unwrap();
+            let series = text.lines().filter(|line| {
+                line.starts_with("counterfoil_sink_invariant_violations_count{") && !line.ends_with(" 0")
+            });
+            series.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(), [""; 0]);
+        let reported = std::panic::catch_unwind(|| violated(InvariantId::VersionOrder, "a test"));
+        assert_eq!(reported.is_err(), cfg!(debug_assertions));
+        assert_eq!(shown(), ["counterfoil_sink_invariant_violations_count{id=\"ORD-1\"} 1"]);
     }
 }

@@ -39,6 +39,65 @@ async fn a_target_that_would_throttle_is_never_given_reason_to() {
     sink.stop().await;
 }
 
+/// Delivers the events under these limits: when each write came to the target, microseconds. Each came once.
+async fn arrivals(limits: &str, events: usize) -> Vec<i64> {
+    let world = World::start("keyed").await;
+    world.change(Change { log_requests: Some(true), ..Change::default() });
+    limit(&world, limits);
+    for i in 0..events {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink().await;
+    let outcomes = world.settled(events).await;
+    sink.stop().await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    let arrivals: Vec<i64> = world.requests("acme").await.iter().map(|row| row.at).collect();
+    assert_eq!(arrivals.len(), events);
+    arrivals
+}
+
+/// Most of them in any stretch of so many microseconds.
+fn most_within(arrivals: &[i64], stretch: i64) -> usize {
+    let from = |start: &i64| arrivals.iter().filter(|at| (*start..*start + stretch).contains(at)).count();
+    arrivals.iter().map(from).max().unwrap()
+}
+
+/// Five sixths of the quota's stretch: what comes to the target is the sink's count, but for the way between the two.
+const QUOTA_SEEN: i64 = 2_500_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_less_its_reserve_is_never_exceeded() {
+    let limited = arrivals("{concurrency: 16, quota: {max: 10, per: 3s, reserve_percent: 20}}", EVENTS).await;
+    assert!(most_within(&limited, QUOTA_SEEN) <= 8, "more than 8 in 3 s: {limited:?}");
+    let free = arrivals("{concurrency: 16}", EVENTS).await;
+    assert!(
+        most_within(&free, QUOTA_SEEN) > 8,
+        "the target is too slow for the test to show anything: {free:?}"
+    );
+}
+
+/// The most points that were missing in a bucket of the target's own, which every request takes 10 from and time gives 20 a second.
+fn points_missing(arrivals: &[i64]) -> f64 {
+    let (mut missing, mut last, mut most) = (0.0_f64, arrivals[0], 0.0_f64);
+    for at in arrivals {
+        missing = (missing - (at - last) as f64 / 1e6 * 20.0).max(0.0) + 10.0;
+        (last, most) = (*at, most.max(missing));
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_points_is_never_overdrawn() {
+    const REQUESTS: usize = 14;
+    // A quarter of a second for the way to the target.
+    const SLACK: f64 = 5.0;
+    let limits = "{concurrency: 16, cost_bucket: {capacity: 40, per_second: 20, request: 10}}";
+    let limited = points_missing(&arrivals(limits, REQUESTS).await);
+    assert!(limited <= 40.0 + SLACK, "{limited} points of 40 were used");
+    let free = points_missing(&arrivals("{concurrency: 16}", REQUESTS).await);
+    assert!(free > 40.0 + SLACK, "the target is too slow for the test to show anything: {free}");
+}
+
 /// The sandbox's definition, which says besides where answers tell what is left.
 fn with_signals(world: &World) -> Options {
     let folder = world.dir.path().join("connectors");

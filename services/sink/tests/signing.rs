@@ -17,8 +17,9 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use common::World;
+use common::{World, eventually};
 use contract::OutcomeStatus;
+use sandbox::Change;
 use sink::{Options, Service};
 
 /// A system that gives each refresh token once, and takes documents under the last access token alone.
@@ -139,6 +140,82 @@ async fn tokens_end_while_events_come_and_a_new_sink_goes_on() {
     assert!(system.documents.contains("/eu/payments/PAY-0"), "{:?}", system.documents);
     assert!(!system.spent, "a refresh token was used twice");
     assert!(system.given >= 6 && system.turned_away > 0, "{} tokens", system.given);
+}
+
+/// A tenant whose ERP asks for a token, and whose CRM for none.
+fn with_a_token(world: &World) -> std::path::PathBuf {
+    let tenant = world.dir.path().join("tenants/acme");
+    let secret = world.dir.path().join("acme.token");
+    fs::write(&secret, "the-first").unwrap();
+    let connection = |name: &str, account: &str, secrets: &str| {
+        let text = format!(
+            "connection: {name}\nconnector: sandbox\nbase_url: \"{}/{account}\"\nclass: keyed\n{secrets}\
+             egress: {{allow_private: true}}\nlimits: {{concurrency: 8}}\ntimeout: 1s\n",
+            world.erp.url()
+        );
+        fs::write(tenant.join(format!("connections/{name}.yaml")), text).unwrap();
+    };
+    connection("erp", "acme", &format!("secrets: {{token: \"file:{}\"}}\n", secret.display()));
+    connection("crm", "crm", "");
+    for (name, on, to) in [("payments", "payment.received", "erp"), ("updates", "payment.updated", "crm")] {
+        let text = format!("route: {name}\non: [{on}]\nto: {to}\n");
+        fs::write(tenant.join(format!("routes/{name}.yaml")), text).unwrap();
+    }
+    secret
+}
+
+/// Requests that the ERP has turned away.
+async fn turned_away(world: &World) -> u64 {
+    let url = format!("{}/admin/accounts/acme/requests/count", world.erp.url());
+    let requests: sandbox::Requests = reqwest::get(url).await.unwrap().json().await.unwrap();
+    requests.refused
+}
+
+/// The events are not to blame: they wait, however often the target says so, and hold nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_secret_makes_events_wait_and_no_dead_letters() {
+    const BEFORE: usize = 5;
+    const WAIT: usize = 60;
+    const PROBES: u64 = 6;
+    let world = World::start("keyed").await;
+    let token = |token: &str| Change { token: Some(token.into()), ..Change::default() };
+    world.change(token("the-first"));
+    let secret = with_a_token(&world);
+    let sink = world.sink().await;
+    for i in 0..BEFORE {
+        world.pay(&format!("BEFORE-{i}"), 1).await;
+    }
+    world.settled(BEFORE).await;
+    assert_eq!((turned_away(&world).await, sink.metric("turned_away_total").await), (0, 0.0));
+
+    world.change(token("the-second"));
+    for i in 0..WAIT {
+        world.pay(&format!("WAITS-{i}"), 1).await;
+        world.pay(&format!("GOES-{i}"), 2).await;
+    }
+    let outcomes = world.settled(BEFORE + WAIT).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && !o.entity.starts_with("WAITS")));
+    // Each probe waits twice as long as the one before: more of them would show no more, and take a minute.
+    eventually("it is turned away again and again", async || turned_away(&world).await >= PROBES).await;
+    assert_eq!(world.outcomes().await.len(), BEFORE + WAIT, "nothing that waits has an outcome");
+    assert_eq!(world.dead_letters().await.len(), 0);
+    assert!(turned_away(&world).await < WAIT as u64, "one at a time probes it, not every event");
+    // What `CounterfoilTurnedAway` looks at; and so many are under way, of which none ends.
+    let series = "turned_away_total{code=\"SNK-0006\",connection=\"erp\",tenant=\"acme\"}";
+    eventually("each time is counted", async || sink.metric(series).await >= PROBES as f64).await;
+    let under_way = "load_count{what=\"postings\"}";
+    eventually("they wait", async || sink.metric(under_way).await == WAIT as f64).await;
+    eventually("only the others ended", async || {
+        sink.metric("postings_total").await == (BEFORE + WAIT) as f64
+    })
+    .await;
+
+    fs::write(&secret, "the-second").unwrap();
+    let outcomes = world.settled(BEFORE + 2 * WAIT).await;
+    sink.stop().await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed), "{outcomes:?}");
+    assert_eq!(world.dead_letters().await.len(), 0);
+    assert_eq!((world.totals().effects as usize, world.totals().duplicates), (BEFORE + 2 * WAIT, 0));
 }
 
 #[tokio::test]

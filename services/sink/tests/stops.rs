@@ -6,10 +6,13 @@ mod common;
 
 use std::{os::unix::fs::symlink, path::Path};
 
-use common::{World, eventually, tenant};
+use common::{World, eventually, header, tenant};
 use contract::OutcomeStatus;
 use event::ObjectKind;
-use kafka::embedded::{Fault, PARTITION_BYTES, Request};
+use kafka::{
+    Position, ReadRecord,
+    embedded::{Fault, PARTITION_BYTES, Request},
+};
 use sandbox::Change;
 use topics::names;
 
@@ -51,6 +54,25 @@ async fn a_registry_that_is_down_delays_and_never_dead_letters() {
     sink.stop().await;
     assert!(world.dead_letters().await.is_empty());
     assert_eq!(world.totals().documents, 10);
+}
+
+/// An event and its ledger entry would have different owners.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changelog_of_another_partition_count_stops_it_before_it_begins() {
+    for partitions in [11, 13] {
+        let topic = names::object_topic(common::REGION, ObjectKind::Payment);
+        let changelog = names::ledger(&topic);
+        let world = World::start_without("keyed", &changelog).await;
+        world.broker.create_topic(&changelog, partitions).unwrap();
+        world.pay("PAY-1", 1).await;
+        let ended = world.sink().await.ended().await;
+        assert_eq!(ended.code(), "SNK-0033", "{ended}");
+        let what =
+            format!("topic `{changelog}` has {partitions} partitions, `{topic}` has 12: they must be equal");
+        assert!(ended.to_string().starts_with(&what), "{ended}");
+        assert_eq!((world.totals().requests, world.outcomes().await.len()), (0, 0));
+        assert!(world.records(changelog).await.is_empty(), "it has not even claimed a partition");
+    }
 }
 
 /// The ledger's folder is reached by a link, which the watch over the disk follows anew for each batch: pointed at a file
@@ -172,4 +194,109 @@ async fn a_record_that_the_brokers_refuse_stops_it_and_nothing_is_lost() {
     sink.stop().await;
     assert_eq!(outcomes[0].status, OutcomeStatus::Committed);
     assert_eq!((world.totals().documents, world.totals().duplicates), (1, 0));
+}
+
+/// What the group has committed of payments.
+async fn committed(world: &World, partition: i32) -> Option<i64> {
+    let topic = names::object_topic(common::REGION, ObjectKind::Payment);
+    let group = world.options().group;
+    let all = kafka::admin::committed(&world.broker.settings(), &group, &topic).await.unwrap();
+    all.get(&partition).copied().flatten()
+}
+
+/// A refusal and an unreadable record whose dead letters cannot be written, while both are on the way to be: others go on, those
+/// behind them in their partitions too, and no offset passes either of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_place_for_dead_letters_no_offset_passes_the_record_and_then_it_goes_on() {
+    let world = World::start("keyed").await;
+    let dlq = names::dlq(common::REGION, Some(&tenant()));
+    let sink = world.sink().await;
+    world.pay("PAY-0", 1).await;
+    world.settled(1).await;
+    world.broker.set_leader(&dlq, 0, false).unwrap();
+    let (_, key, value) = world.payment("PAY-BAD", -1);
+    let Position { partition, offset: refused } = world.publish(ObjectKind::Payment, &key, &value).await;
+    let junk = world.publish(ObjectKind::Payment, &key, b"not avro at all").await;
+    // Of the same partition behind them, and of others, until one of each is settled.
+    let mut good = 1;
+    let (mut behind, mut beside) = (None, None);
+    while behind.is_none() || beside.is_none() {
+        let (_, key, value) = world.payment(&format!("PAY-{good}"), 1);
+        let at = world.publish(ObjectKind::Payment, &key, &value).await;
+        *(if at.partition == partition { &mut behind } else { &mut beside }) = Some(at);
+        good += 1;
+    }
+    let outcomes = world.settled(good).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed), "{outcomes:?}");
+    // Offsets are committed together: with what came beside, all that may be committed of the partition is.
+    let beside = beside.unwrap();
+    eventually("what came beside is committed", async || {
+        committed(&world, beside.partition).await == Some(beside.offset + 1)
+    })
+    .await;
+    assert!(
+        committed(&world, partition).await.is_none_or(|at| at <= refused),
+        "the offset passed the record"
+    );
+    assert!(
+        world.outcomes().await.iter().all(|o| o.entity != "PAY-BAD"),
+        "an outcome without its dead letter"
+    );
+    // The same by whoever comes next.
+    sink.stop().await;
+    let sink = world.sink().await;
+    world.pay("PAY-LAST", 1).await;
+    world.settled(good + 1).await;
+    assert!(
+        committed(&world, partition).await.is_none_or(|at| at <= refused),
+        "the offset passed the record"
+    );
+
+    world.broker.set_leader(&dlq, 0, true).unwrap();
+    let outcomes = world.settled(good + 2).await;
+    let bad = outcomes.iter().find(|o| o.entity == "PAY-BAD").unwrap();
+    assert_eq!(bad.status, OutcomeStatus::Rejected);
+    eventually("it goes on", async || committed(&world, partition).await >= Some(behind.unwrap().offset + 1))
+        .await;
+    sink.stop().await;
+    let letters = world.dead_letters().await;
+    let of = |offset: i64| {
+        let offset = offset.to_string();
+        let its = |letter: &&ReadRecord| header(letter, "cf-origin-offset").as_deref() == Some(&offset);
+        letters.iter().find(its).unwrap_or_else(|| panic!("no dead letter of {offset}"))
+    };
+    assert_eq!(header(of(refused), "cf-code").as_deref(), Some("SNK-0001"));
+    assert_eq!(of(refused).value.as_deref(), Some(&value[..]), "original bytes");
+    assert_eq!(header(of(junk.offset), "cf-code").as_deref(), Some("CON-0201"));
+    assert_eq!(of(junk.offset).value.as_deref(), Some(&b"not avro at all"[..]));
+    assert_eq!((world.totals().effects as usize, world.totals().duplicates), (good + 1, 0));
+}
+
+/// A topic that is closed to the sink will not be open by itself: it stops, and begins again behind nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_topic_that_refuses_stops_it_and_nothing_is_lost() {
+    let world = World::start("keyed").await;
+    let dlq = names::dlq(common::REGION, Some(&tenant()));
+    let sink = world.sink().await;
+    world.pay("PAY-0", 1).await;
+    world.settled(1).await;
+    world.broker.refuse_topic(&dlq, Some(Fault::NotAuthorized)).unwrap();
+    let (_, key, value) = world.payment("PAY-BAD", -1);
+    let bad = world.publish(ObjectKind::Payment, &key, &value).await;
+    let ended = sink.ended().await.to_string();
+    assert!(ended.contains("SNK-0031") && ended.contains("DeadLetter"), "{ended}");
+    assert!(committed(&world, bad.partition).await.is_none_or(|at| at <= bad.offset), "the offset passed it");
+    assert_eq!(world.outcomes().await.len(), 1, "an outcome without its dead letter");
+
+    world.broker.refuse_topic(&dlq, None).unwrap();
+    let sink = world.sink().await;
+    let outcomes = world.settled(2).await;
+    let end = outcomes.iter().find(|o| o.entity == "PAY-BAD").unwrap();
+    assert_eq!(end.status, OutcomeStatus::Rejected);
+    eventually("it goes on", async || committed(&world, bad.partition).await == Some(bad.offset + 1)).await;
+    sink.stop().await;
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].value.as_deref(), Some(&value[..]), "original bytes");
+    assert_eq!((world.totals().effects, world.totals().duplicates), (1, 0));
 }

@@ -109,3 +109,101 @@ fn on_unknown(choice: tenancy::OnUnknown) -> OnUnknown {
         tenancy::OnUnknown::Resend => OnUnknown::Resend,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{fs, path::Path};
+
+    use delivery::ConnectionLimits;
+    use target::FileStore;
+    use tenancy::TenantSet;
+
+    use super::*;
+    use crate::plan::{Compiler, Plan};
+
+    /// What the configuration of a connection with these `limits` becomes.
+    fn plan(limits: &str) -> Plan {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join("acme").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("tenant.yaml", "tenant: acme\nname: Acme\nregion: eu\n");
+        let erp = format!(
+            "connection: erp\nconnector: sandbox\nbase_url: \"https://erp.example\"\ntimeout: 7s\nlimits: {limits}\n"
+        );
+        file("connections/erp.yaml", &erp);
+        file("routes/payments.yaml", "route: payments\non: [\"payment.*\"]\nto: erp\n");
+        let set = TenantSet::load(dir.path(), &tenancy::Offline).unwrap();
+        let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(Path::new("nowhere")));
+        Compiler::new("eu", None, store).plan(&set).unwrap()
+    }
+
+    fn compiled(limits: &str) -> (ConnectionLimits, Vec<Limit>) {
+        let plan = plan(limits);
+        let target = plan.connections().next().unwrap();
+        (target.limits, target.budgets.clone())
+    }
+
+    #[test]
+    fn each_limit_over_time_becomes_a_budget_of_its_own_in_the_engines_units() {
+        let budgets = |limits| compiled(limits).1;
+        assert_eq!(budgets("{concurrency: 3}"), []);
+        assert_eq!(budgets("{rate: {max: 8, per: 1s}}"), [Limit::Rate { max: 8, per_ms: 1_000 }]);
+        assert_eq!(budgets("{rate: {max: 100, per: 1m}}"), [Limit::Rate { max: 100, per_ms: 60_000 }]);
+        // A tenth of a quota is left to others unless said otherwise, and a day is its stretch.
+        assert_eq!(budgets("{quota: {max: 1000}}"), [Limit::Rate { max: 900, per_ms: 86_400_000 }]);
+        assert_eq!(
+            budgets("{quota: {max: 1000, per: 1h, reserve_percent: 25}}"),
+            [Limit::Rate { max: 750, per_ms: 3_600_000 }]
+        );
+        assert_eq!(
+            budgets("{cost_bucket: {capacity: 1000, per_second: 50, request: 10}}"),
+            [Limit::Cost { capacity: 1_000, per_second: 50, cost: 10 }]
+        );
+        assert_eq!(
+            budgets("{exec_time: {max: 90s, per: 5m}}"),
+            [Limit::Time { max_ms: 90_000, per_ms: 300_000 }]
+        );
+    }
+
+    #[test]
+    fn all_of_them_hold_at_once() {
+        let all = "{rate: {max: 8, per: 1s}, quota: {max: 50, per: 1h, reserve_percent: 0}, \
+                   cost_bucket: {capacity: 40, per_second: 2, request: 5}, exec_time: {max: 20s, per: 60s}}";
+        assert_eq!(
+            compiled(all).1,
+            [
+                Limit::Rate { max: 8, per_ms: 1_000 },
+                Limit::Rate { max: 50, per_ms: 3_600_000 },
+                Limit::Cost { capacity: 40, per_second: 2, cost: 5 },
+                Limit::Time { max_ms: 20_000, per_ms: 60_000 },
+            ]
+        );
+    }
+
+    #[test]
+    fn concurrency_and_the_longest_wait_reach_the_connection() {
+        let limits = |text| compiled(text).0;
+        assert_eq!(limits("{concurrency: 3}"), ConnectionLimits { concurrency: 3, timeout_ms: 7_000 });
+        assert_eq!(limits("{}").timeout_ms, 7_000);
+        assert_ne!(limits("{}").concurrency, 3);
+    }
+
+    #[test]
+    fn what_the_target_locks_reaches_every_way_of_the_route() {
+        let ways = |limits: &str| {
+            let (plan, tenant) = (plan(limits), "acme".parse().unwrap());
+            let types = ["payment.received", "payment.updated"].map(|name| name.parse().unwrap());
+            types.map(|of| plan.ways(&tenant, of).unwrap()[0].serialize_on.clone())
+        };
+        assert_eq!(
+            ways("{serialize_on: customer.id}"),
+            [Some(Arc::from("customer.id")), Some(Arc::from("customer.id"))]
+        );
+        assert_eq!(ways("{concurrency: 1}"), [None, None]);
+    }
+}

@@ -15,7 +15,7 @@ use contract::{Compatibility, Contracts, Decoder, Outcome, RegistryClient, decod
 use event::{Envelope, EventId, EventType, ObjectKind, RecordKey, TenantId};
 use kafka::{Position, Producer, ReadRecord, Reader, embedded::Broker};
 use registry::EmbeddedRegistry;
-use sandbox::{Change, Idempotency, Sandbox};
+use sandbox::{Change, Idempotency, RequestPage, RequestRow, Sandbox};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
 use sink::Options;
@@ -47,14 +47,15 @@ impl RunningSink {
         self.task.await.unwrap().unwrap();
     }
 
-    /// The sum of a metric over its labels; its name without what all have in common.
+    /// The sum of a metric over its labels, or one series of it; its name without what all have in common.
     pub async fn metric(&self, name: &str) -> f64 {
         let text =
             reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
         let name = format!("counterfoil_sink_{name}");
         let of = |line: &str| {
             let (series, value) = line.rsplit_once(' ')?;
-            (series.split('{').next() == Some(&name)).then(|| value.parse::<f64>().unwrap())
+            let is_it = series == name || series.split('{').next() == Some(&name);
+            is_it.then(|| value.parse::<f64>().unwrap())
         };
         text.lines().filter_map(of).sum()
     }
@@ -307,6 +308,18 @@ impl World {
         }
     }
 
+    /// Waits until the group has committed everything that is on the topic of payments.
+    pub async fn all_committed(&self) {
+        let topic = names::object_topic(REGION, ObjectKind::Payment);
+        let (settings, group) = (self.broker.settings(), self.options().group);
+        eventually("every offset is committed", async || {
+            let ends = kafka::admin::end_offsets(&settings, &topic).await.unwrap();
+            let committed = kafka::admin::committed(&settings, &group, &topic).await.unwrap();
+            ends.iter().all(|(p, end)| *end == 0 || committed.get(p).copied().flatten() == Some(*end))
+        })
+        .await;
+    }
+
     /// A hash over what the ledger in a folder knows, for each partition of payments. No sink may have it open.
     pub fn digests(&self, dir: &Path) -> Vec<[u8; 32]> {
         let options = ledger::LedgerOptions { dir: dir.to_owned(), ..ledger::LedgerOptions::default() };
@@ -318,6 +331,20 @@ impl World {
 
     pub fn totals(&self) -> sandbox::Totals {
         self.sandbox.summary().totals
+    }
+
+    /// The requests that the target was asked to log for an account, in the order in which they came.
+    pub async fn requests(&self, account: &str) -> Vec<RequestRow> {
+        let mut rows = Vec::new();
+        let mut after = Some(0);
+        while let Some(position) = after {
+            let url = format!("{}/admin/accounts/{account}/requests?after={position}", self.erp.url());
+            let page: RequestPage = reqwest::get(url).await.unwrap().json().await.unwrap();
+            assert_eq!(page.missed, 0);
+            rows.extend(page.requests);
+            after = page.next;
+        }
+        rows
     }
 
     pub fn change(&self, change: Change) {
