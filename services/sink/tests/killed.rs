@@ -54,7 +54,8 @@ fn configure(world: &World, store: &str) -> PathBuf {
 
 fn start(config: &std::path::Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil-sink"));
-    Process(command.arg("--config").arg(config).stdin(Stdio::null()).spawn().unwrap())
+    command.arg("--config").arg(config).arg("--until-stdin-ends").stdin(Stdio::piped());
+    Process(command.spawn().unwrap())
 }
 
 /// Kills a sink twice, and lets a third one end everything and meet it all again.

@@ -204,8 +204,8 @@ async fn committed(world: &World, partition: i32) -> Option<i64> {
     all.get(&partition).copied().flatten()
 }
 
-/// A refusal and an unreadable record whose dead letters cannot be written, while both are on the way to be: others go on, those
-/// behind them in their partitions too, and no offset passes either of them.
+/// A refusal and an unreadable record whose dead letters cannot be written for a while: others go on, those behind them in their
+/// partition too, and no offset passes either of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_place_for_dead_letters_no_offset_passes_the_record_and_then_it_goes_on() {
     let world = World::start("keyed").await;
