@@ -1,6 +1,6 @@
 //! Every connector against the shapes of its vendor: `connectors/<system>/tests/answers.yaml` says what an answer means,
 //! `requests.yaml` what goes out for a payload. Neither needs the system, so neither proves that the system does so: a definition
-//! says by `evidence` whether it was run. `facts.yaml` is what a second reader found out, and what an answer of that kind must mean.
+//! says by `evidence` whether it was run. `facts.yaml` is what a second reader found out.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,8 +15,15 @@ use event::{EventId, PostingKey, RouteId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use target::{Account, ClassChoice, Connector, Endpoint, Meaning, definition::FieldKind, lint};
+use target::{Account, ClassChoice, Connector, Endpoint, Meaning, Posting, definition::FieldKind, lint};
 use uuid::Uuid;
+
+#[path = "contracts/facts.rs"]
+mod facts;
+#[path = "contracts/mapped.rs"]
+mod mapped;
+#[path = "contracts/rules.rs"]
+mod rules;
 
 /// One answer of `answers.yaml`.
 #[derive(Deserialize)]
@@ -58,18 +65,6 @@ struct Means {
     /// Our stable code.
     code: Option<String>,
     wait_s: Option<f64>,
-}
-
-/// One fact of `facts.yaml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fact {
-    fact: String,
-    says: String,
-    class: Option<String>,
-    outcome: Option<String>,
-    /// Of a fact that is no answer to a request: where it went, or why it is not used.
-    instead: Option<String>,
 }
 
 /// One posting of `requests.yaml`.
@@ -228,6 +223,65 @@ fn said(meaning: Meaning) -> Means {
     }
 }
 
+fn headers(of: &BTreeMap<String, String>) -> HeaderMap {
+    let one = |(name, value): (&String, &String)| {
+        (HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap())
+    };
+    of.iter().map(one).collect()
+}
+
+/// A body as it is sent: JSON, or a text as it is.
+fn text(body: &Value) -> String {
+    body.as_str().map_or_else(|| body.to_string(), str::to_owned)
+}
+
+/// The key of a posting of several.
+fn key(event: u128) -> PostingKey {
+    PostingKey { event: EventId(Uuid::from_u128(event)), route: RouteId(1), generation: 0 }
+}
+
+/// `KEY-0` stands for the key of the first posting.
+fn with_keys(text: String, postings: usize) -> String {
+    (0..postings as u128).fold(text, |text, event| {
+        text.replace(&format!("KEY-{event}"), &key(event).idempotency_key().to_string())
+    })
+}
+
+impl AnswerCase {
+    /// What the definition makes of it, and the operation that it answers.
+    fn understood(&self, connector: &Connector) -> (Endpoint, Meaning) {
+        let class = class_of(connector, &self.object, &self.request);
+        let endpoint = endpoint(connector, &self.object, class, &BTreeMap::new());
+        let (headers, body) = (headers(&self.headers), text(&self.body));
+        let meaning = endpoint.understands(&self.request, self.status, &headers, body.as_bytes());
+        let name = &connector.connector;
+        let meaning =
+            meaning.unwrap_or_else(|| panic!("{name}: {}: no request `{}`", self.name, self.request));
+        (endpoint, meaning)
+    }
+}
+
+impl BulkCase {
+    fn postings(&self, connector: &Connector) -> (Endpoint, Vec<Posting>) {
+        let endpoint = endpoint(connector, &self.object, None, &self.conn);
+        let postings = self.references.iter().zip(&self.payloads).zip(0..);
+        let postings = postings.map(|((reference, payload), event)| {
+            endpoint.posting(key(event), reference, 3, payload.to_string().into()).unwrap()
+        });
+        let postings = postings.collect();
+        (endpoint, postings)
+    }
+}
+
+impl BulkAnswer {
+    /// What the definition makes of it for each posting.
+    fn understood(&self, endpoint: &Endpoint, postings: &[&Posting]) -> Vec<Answer> {
+        let body = with_keys(text(&self.body), postings.len());
+        let means = endpoint.understands_together(postings, self.status, &HeaderMap::new(), body.as_bytes());
+        means.unwrap()
+    }
+}
+
 /// What the system answers, understood as its documentation says.
 #[test]
 fn every_answer_means_what_its_source_says() {
@@ -237,16 +291,7 @@ fn every_answer_means_what_its_source_says() {
         for case in cases::<AnswerCase>(&system, "answers.yaml") {
             number += 1;
             assert!(!case.source.is_empty(), "{system}: {}: it names no source", case.name);
-            let class = class_of(&connector, &case.object, &case.request);
-            let endpoint = endpoint(&connector, &case.object, class, &BTreeMap::new());
-            let mut headers = HeaderMap::new();
-            for (name, value) in &case.headers {
-                headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
-            }
-            let body = case.body.as_str().map_or_else(|| case.body.to_string(), str::to_owned);
-            let meaning = endpoint.understands(&case.request, case.status, &headers, body.as_bytes());
-            let meaning =
-                meaning.unwrap_or_else(|| panic!("{system}: {}: no request `{}`", case.name, case.request));
+            let (endpoint, meaning) = case.understood(&connector);
             let mut said = said(meaning);
             if case.means.code.is_none() {
                 said.code = None;
@@ -257,7 +302,8 @@ fn every_answer_means_what_its_source_says() {
                     max: left.max,
                     reserve: left.reserve,
                 };
-                let left: Vec<LeftCase> = endpoint.left(&headers, body.as_bytes()).iter().map(one).collect();
+                let left = endpoint.left(&headers(&case.headers), text(&case.body).as_bytes());
+                let left: Vec<LeftCase> = left.iter().map(one).collect();
                 assert_eq!(&left, expected, "{system}: {}", case.name);
             }
             if said != case.means {
@@ -319,40 +365,16 @@ fn every_item_of_several_means_what_its_source_says() {
             number += 1;
             let at = format!("{system}: {}", case.name);
             assert!(!case.source.is_empty(), "{at}: it names no source");
-            let endpoint = endpoint(&connector, &case.object, None, &case.conn);
-            let key = |event| PostingKey {
-                event: EventId(Uuid::from_u128(event)),
-                route: RouteId(1),
-                generation: 0,
-            };
-            let postings = case.references.iter().zip(&case.payloads).zip(0..);
-            let postings: Vec<_> = postings
-                .map(|((reference, payload), event)| {
-                    endpoint.posting(key(event), reference, 3, payload.to_string().into()).unwrap()
-                })
-                .collect();
+            let (endpoint, postings) = case.postings(&connector);
             let postings: Vec<_> = postings.iter().collect();
-            let known = |text: String| {
-                (0..postings.len() as u128).fold(text, |text, event| {
-                    text.replace(&format!("KEY-{event}"), &key(event).idempotency_key().to_string())
-                })
-            };
             let sent = endpoint.preview_together(&postings).unwrap().unwrap();
             assert_eq!(sent.send, case.expect.send, "{at}");
-            let expected = known(case.expect.body.as_ref().unwrap().to_string());
+            let expected = with_keys(case.expect.body.as_ref().unwrap().to_string(), postings.len());
             let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(json(&sent.body), json(&expected), "{at}");
             for answer in &case.answers {
-                let body = answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned);
-                let body = known(body);
-                let means = endpoint.understands_together(
-                    &postings,
-                    answer.status,
-                    &HeaderMap::new(),
-                    body.as_bytes(),
-                );
-                let said =
-                    means.unwrap().into_iter().map(|one| Means { code: None, ..said(Meaning::Answer(one)) });
+                let means = answer.understood(&endpoint, &postings).into_iter();
+                let said = means.map(|one| Means { code: None, ..said(Meaning::Answer(one)) });
                 assert_eq!(said.collect::<Vec<_>>(), answer.means, "{at}: {}", answer.name);
             }
         }
@@ -381,45 +403,6 @@ fn every_definition_is_clean_and_tested() {
         let outcomes: BTreeSet<&str> = answers.iter().map(|case| case.means.outcome.as_str()).collect();
         for outcome in ["applied", "not_applied", "unknown", "absent", "found"] {
             assert!(outcomes.contains(outcome), "{system}: no answer that means {outcome} is tested");
-        }
-    }
-}
-
-/// Each fact has an answer, and what the definition makes of it is what its second reader says; each answer of a fact has one.
-#[test]
-fn every_fact_has_an_answer_that_means_it() {
-    let mut wrong = Vec::new();
-    for (system, (_, yaml)) in definitions() {
-        let facts = cases::<Fact>(&system, "facts.yaml");
-        let answers = cases::<AnswerCase>(&system, "answers.yaml");
-        if facts.is_empty() && !yaml.lines().any(|line| line.starts_with("evidence: run")) {
-            wrong.push(format!("{system}: it has no tests/facts.yaml"));
-        }
-        let known: BTreeSet<&str> = facts.iter().map(|fact| &*fact.fact).collect();
-        assert_eq!(known.len(), facts.len(), "{system}: two facts have one name");
-        for fact in &facts {
-            let of_it: Vec<_> =
-                answers.iter().filter(|case| case.fact.as_deref() == Some(&*fact.fact)).collect();
-            wrong.extend(fact.held_against(&of_it).map(|what| format!("{system}: {}: {what}", fact.fact)));
-        }
-        let strays = answers.iter().filter(|case| case.fact.as_deref().is_some_and(|f| !known.contains(f)));
-        wrong.extend(strays.map(|case| format!("{system}: {}: there is no such fact", case.name)));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-impl Fact {
-    /// What is wrong with the answers of it.
-    fn held_against(&self, answers: &[&AnswerCase]) -> Option<String> {
-        match (&self.outcome, &self.instead) {
-            (None, Some(instead)) if answers.is_empty() && !instead.is_empty() => None,
-            (Some(outcome), None) if !answers.is_empty() => {
-                let other =
-                    answers.iter().find(|c| c.means.outcome != *outcome || c.means.class != self.class)?;
-                Some(format!("`{}` means {:?} in answers.yaml, `{}`", self.says, other.means, other.name))
-            }
-            (Some(_), None) => Some(format!("`{}` has no answer", self.says)),
-            _ => Some("it is an answer with an outcome, or has an `instead` and no answers".to_owned()),
         }
     }
 }

@@ -49,13 +49,18 @@ objects:
     create: {request: "POST {{path}}", ok: [201], id: $.id, on_existing: patch_if_unchanged}
     update: {request: {send: "PUT {{path}}/{{id}}", headers: {If-Match: "{{version}}"}, body: {total: "{{payload.total}}"}}, ok: [200]}
     lookup_first: always
+  kept:
+    path: /docs
+    lookup: {request: {send: "GET {{path}}", query: {ref: "{{ref}}"}}, items: $.records, id: $.id, compare: {$.total: $.total}}
+    create: {request: "POST {{path}}", ok: [201], id: $.id, on_existing: skip}
+    lookup_first: always
   party:
     lookup: {request: {send: "GET /parties", query: {code: "{{ref}}"}}, items: $.records, id: $.id}
     create: {request: "POST /parties", ok: [201]}
 "#;
 
-fn endpoint(url: &str, object: &str) -> Endpoint {
-    let connector = Connector::parse("small", CONNECTOR).unwrap();
+fn endpoint(definition: &str, url: &str, object: &str) -> Endpoint {
+    let connector = Connector::parse("small", definition).unwrap();
     let values = BTreeMap::new();
     let account = Account {
         base_url: Some(url),
@@ -80,11 +85,15 @@ struct Rig {
 
 impl Rig {
     async fn new(object: &str) -> Self {
+        Self::of(CONNECTOR, object).await
+    }
+
+    async fn of(definition: &str, object: &str) -> Self {
         let (world, url) = start().await;
         let client = Client::new(ClientOptions::default())
             .unwrap()
             .under(&Egress { private: true, ..Egress::default() });
-        Self { world, endpoint: endpoint(&url, object), client }
+        Self { world, endpoint: endpoint(definition, &url, object), client }
     }
 
     async fn send(&self, posting: &Posting, attempt: u32) -> Answer {
@@ -232,6 +241,40 @@ async fn a_change_that_comes_too_late_is_looked_at_again() {
     assert!(applied(&answer, "1"), "{answer:?}");
     let document = rig.world.lock().unwrap().documents[0].clone();
     assert_eq!((&document["total"], &document["note"]), (&json!("2.00"), &json!("by hand")));
+}
+
+#[tokio::test]
+async fn a_document_that_is_skipped_stays_as_the_first_look_finds_it() {
+    let rig = Rig::new("kept").await;
+    let first = posting(&rig.endpoint, &json!({"ref": "INV-1", "total": "1.00"}));
+    assert!(applied(&rig.send(&first, 1).await, "1"));
+    assert_eq!(rig.requests(), ["search", "create"]);
+    let changed = posting(&rig.endpoint, &json!({"ref": "INV-1", "total": "2.00"}));
+    let answer = rig.send(&changed, 1).await;
+    assert!(applied(&answer, "1"), "{answer:?}");
+    assert_eq!(rig.requests(), ["search"], "nothing is written");
+    let (seen, _) = rig.client.read_back(&rig.endpoint, &changed, TIMEOUT).await;
+    assert_eq!(seen, ReadBack::Differs { document: Some("1".into()) });
+    let world = rig.world.lock().unwrap();
+    assert_eq!((world.documents.len(), &world.documents[0]["total"]), (1, &json!("1.00")));
+}
+
+/// Without the rule a lost answer is `transient`; with it, it is what the rule says, and unknown either way.
+#[tokio::test]
+async fn a_rule_says_what_a_lost_answer_is() {
+    let rule = "    - {when: {transport: [timeout, reset]}, class: transient, outcome: unknown}\n";
+    let other = "    - {when: {transport: reset}, class: in_flight, outcome: unknown}\n";
+    for (instead, expected) in
+        [(rule, ErrorClass::Transient), ("", ErrorClass::Transient), (other, ErrorClass::InFlight)]
+    {
+        assert!(CONNECTOR.contains(rule));
+        let rig = Rig::of(&CONNECTOR.replace(rule, instead), "invoice").await;
+        rig.world.lock().unwrap().create.push_back(Trouble::AppliedAndLost);
+        let one = posting(&rig.endpoint, &json!({"ref": "INV-1", "total": "10.00"}));
+        let answer = rig.send(&one, 1).await;
+        let Answer::Unknown(reason) = &answer else { panic!("{instead}: {answer:?}") };
+        assert_eq!((reason.class, &*reason.code), (expected, "SNK-0005"), "{instead}");
+    }
 }
 
 #[test]
