@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use delivery::{Answer, ReadBack, Reason};
+use delivery::{Answer, ReadBack};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
@@ -24,7 +24,7 @@ use crate::{
     classify::Broken,
     definition::Transport,
     egress::{Egress, Guarded, refusal},
-    feed::{Change, Place},
+    feed::{Page, Walk, WalkError},
     operation::Run,
     signals::Told,
     together::apart,
@@ -124,18 +124,24 @@ impl Client {
         self.run(endpoint, posting, timeout).read_back().await
     }
 
-    /// What has changed at the system behind `place`, in order, one page of it; empty at the end.
+    /// The next page of a walk through what has changed at the system ([`Endpoint::walk`]); none at the end.
     ///
     /// # Errors
-    /// What the system answered, or that it did not. Asking changes nothing, so it can be repeated.
-    pub async fn changes(
+    /// Why it cannot be read. The walk is over then; asking changes nothing, so another one can begin.
+    pub async fn page(
         &self,
         endpoint: &Endpoint,
-        place: Place,
+        walk: &mut Walk,
         timeout: Duration,
-    ) -> Result<Vec<Change>, Reason> {
+    ) -> Result<Option<Page>, WalkError> {
+        let (Some(feed), Some(ask)) = (&endpoint.feed, walk.ask()) else { return Ok(None) };
         let posting = Posting::asking();
-        self.run(endpoint, &posting, timeout).changes(place).await
+        let reply = self.run(endpoint, &posting, timeout).ask(feed, walk.since_us, ask).await?;
+        if let Some(before) = walk.again() {
+            let again = self.run(endpoint, &posting, timeout).ask(feed, walk.since_us, before).await?;
+            walk.compare(&again)?;
+        }
+        walk.take(feed, reply).map(Some)
     }
 
     fn run<'a>(&'a self, endpoint: &'a Endpoint, posting: &'a Posting, timeout: Duration) -> Run<'a> {

@@ -15,7 +15,7 @@ use crate::{
         LookupFirst, Object, Operation, Request, Write,
     },
     endpoint::{Step, is_key},
-    feed::Feed,
+    feed::{Feed, onward},
     finder::{Check, Finder},
     template::{Name, Text},
 };
@@ -157,7 +157,9 @@ impl<'a> Compiler<'a> {
 
     pub(crate) fn feed(&self, changes: &Changes, path: &str) -> Result<Feed, EndpointError> {
         let call = self.request(&changes.request, path, false)?;
-        Feed::compile(changes, call).map_err(|what| self.wrong(what))
+        let onward = onward(&changes.paging, &changes.request).map_err(|what| self.wrong(what))?;
+        let onward = onward.map(|request| self.request(&request, path, false)).transpose()?;
+        Feed::compile(changes, call, onward).map_err(|what| self.wrong(what))
     }
 
     /// How every object of the system is found.

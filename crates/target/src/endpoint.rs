@@ -17,7 +17,7 @@ use crate::{
     classify::Classifier,
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
     definition::{Connector, DefinitionError, KeyPlace, LookupFirst, Signal},
-    feed::Feed,
+    feed::{Feed, Walk},
     finder::{Check, Finder, Place},
     posting::Posting,
     references::Found,
@@ -268,6 +268,11 @@ impl Endpoint {
     /// Whether it can be asked for what has changed, and how far back every round of asking begins, in microseconds.
     pub fn overlap_us(&self) -> Option<i64> {
         self.feed.as_ref().map(Feed::overlap_us)
+    }
+
+    /// A walk through what has changed since a moment, in microseconds; none where it cannot be asked.
+    pub fn walk(&self, since_us: i64) -> Option<Walk> {
+        self.feed.as_ref().map(|feed| feed.walk(since_us))
     }
 
     /// Whether a repeat of a posting does harm unless somebody has looked before: it creates, or has several steps.

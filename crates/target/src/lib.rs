@@ -32,7 +32,7 @@ pub use crate::{
     definition::{Connector, DefinitionError},
     egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
-    feed::{Change, Place},
+    feed::{Change, Page, Place, RecordId, Walk, WalkError},
     lint::{Finding, Severity, lint, meant},
     posting::{Posting, Standing},
     preview::{Meaning, Preview},

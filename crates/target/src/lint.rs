@@ -1,5 +1,7 @@
 //! What is odd about a connector definition that can be read: it would do something else than its author thinks.
 
+mod changes;
+
 use std::{collections::BTreeMap, fmt};
 
 use delivery::OnUnknown;
@@ -46,6 +48,9 @@ pub fn lint(connector: &Connector, yaml: &str) -> Vec<Finding> {
     for (name, object) in &connector.objects {
         if let Some(lookup) = &object.lookup {
             lint.lookup(name, lookup);
+        }
+        if let Some(changes) = &object.changes {
+            lint.changes(name, changes);
         }
         lint.operation(name, &object.operation);
         for (verb, operation) in &object.operations {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -19,7 +19,6 @@ use crate::{
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
     endpoint::{Change as Update, Step, nothing_captured},
-    feed::{Change, Place},
     finder::{Finder, Sight},
     references::{self, Reference},
     signals::retry_after,
@@ -118,35 +117,6 @@ impl Run<'_> {
             Ok((status, headers, body)) => finder.see(&self.endpoint.classifier, status, &headers, &body),
             Err(answer) => Sight::Failed(answer),
         }
-    }
-
-    /// What has changed behind `place`.
-    pub(crate) async fn changes(&self, place: Place) -> Result<Vec<Change>, Reason> {
-        let mut asked = self.ask(place).await;
-        match &mut asked {
-            Ok(_) => self.judge(&mut Answer::Applied { document: None }),
-            Err(answer) => self.judge(answer),
-        }
-        asked.map_err(|answer| match answer {
-            Answer::Again { reason, .. } | Answer::Unfinished { reason, .. } => reason,
-            Answer::Unknown(reason)
-            | Answer::Replayed(reason)
-            | Answer::Refused(reason)
-            | Answer::Stuck(reason) => reason,
-            Answer::Applied { .. } => {
-                reason(ErrorClass::Unsupported, None, "a rule calls the answer to a question applied")
-            }
-        })
-    }
-
-    async fn ask(&self, place: Place) -> Result<Vec<Change>, Answer> {
-        let Some(feed) = &self.endpoint.feed else {
-            return Err(impossible("the object has no `changes` in its definition"));
-        };
-        let payload = feed.payload(place);
-        let names = self.names(&payload, None, None);
-        let (status, headers, body) = self.exchange(&feed.call, &names, None, &Bytes::new(), false).await?;
-        feed.read(&self.endpoint.classifier, status, &headers, &body)
     }
 
     /// The request for several, with all of their items.
@@ -322,7 +292,12 @@ impl Run<'_> {
         }
     }
 
-    fn names<'a>(&'a self, payload: &'a Value, id: Option<&'a Value>, version: Option<&'a str>) -> Names<'a> {
+    pub(crate) fn names<'a>(
+        &'a self,
+        payload: &'a Value,
+        id: Option<&'a Value>,
+        version: Option<&'a str>,
+    ) -> Names<'a> {
         Names { id, version, ..Names::of(self.posting, payload, nothing_captured()) }
     }
 
@@ -331,10 +306,22 @@ impl Run<'_> {
         &self,
         call: &Call,
         names: &Names<'_>,
-        uri: Option<&http::Uri>,
+        uri: Option<&Uri>,
         raw: &Bytes,
         writes: bool,
     ) -> Result<Exchange, Answer> {
+        self.exchange_at(call, names, uri, raw, writes).await.map(|(_, exchange)| exchange)
+    }
+
+    /// The same, with the address that was asked.
+    pub(crate) async fn exchange_at(
+        &self,
+        call: &Call,
+        names: &Names<'_>,
+        uri: Option<&Uri>,
+        raw: &Bytes,
+        writes: bool,
+    ) -> Result<(Uri, Exchange), Answer> {
         let mut again = true;
         loop {
             let with = self.prepare(call).await?;
@@ -348,7 +335,7 @@ impl Run<'_> {
             if let (Some(auth), Some(with)) = (&self.endpoint.auth, &with) {
                 auth.sign(with, &mut wire).map_err(|failure| failure.answer())?;
             }
-            let left = self.left()?;
+            let (left, asked) = (self.left()?, wire.uri.clone());
             *self.retry_after.lock() = None;
             let exchange = self.client.exchange(wire, left).await;
             let (status, headers, body) =
@@ -361,7 +348,7 @@ impl Run<'_> {
                 }
                 *self.session.lock() = Some(with.session);
             }
-            return Ok((status, headers, body));
+            return Ok((asked, (status, headers, body)));
         }
     }
 

@@ -32,6 +32,20 @@ impl JsonPath {
         value.pointer(&self.0)
     }
 
+    /// Its first name or index; empty for the whole.
+    pub(crate) fn first(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+
+    /// An object that has `value` at the path; none where the path leads to a list, or nowhere.
+    pub(crate) fn put(&self, value: Value) -> Option<Value> {
+        let names: Vec<String> =
+            self.0.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+        let is_name = |name: &String| name.parse::<u32>().is_err();
+        let wrap = |value, name: &String| Value::from(serde_json::Map::from_iter([(name.clone(), value)]));
+        (!names.is_empty() && names.iter().all(is_name)).then(|| names.iter().rev().fold(value, wrap))
+    }
+
     /// The value at the path as text.
     pub(crate) fn text(&self, value: &Value) -> Option<String> {
         match self.get(value)? {
@@ -81,6 +95,9 @@ mod tests {
         assert_eq!(text("$['o:details'][0]['a/b']").as_deref(), Some("y"));
         assert_eq!(text("$.o:details[0]['a/b']").as_deref(), Some("y"));
         assert_eq!(text("$.a[1].b"), None);
+        let put = |path: &str| JsonPath::parse(path).and_then(|p| p.put(json!(1)));
+        assert_eq!(put("$.a['b/c']"), Some(json!({"a": {"b/c": 1}})));
+        assert_eq!((put("$"), put("$.a[0]")), (None, None));
         for wrong in ["a.b", "$.a[*]", "$a", "$.", "$..a", "$['a", "$[x]", "$.a b"] {
             assert_eq!(JsonPath::parse(wrong), None, "{wrong}");
         }

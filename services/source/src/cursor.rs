@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use target::Place;
+use target::{Place, RecordId};
 
 use crate::SourceError;
 
@@ -24,10 +24,13 @@ pub(crate) struct Cursor {
 struct Kept {
     version: u32,
     modified_us: i64,
-    id: i64,
+    id: RecordId,
 }
 
-const VERSION: u32 = 1;
+/// With an id that is a whole number.
+const NUMBERS: u32 = 1;
+/// With one that is a text.
+const TEXTS: u32 = 2;
 
 impl Cursor {
     /// Reads `path`. No file: nothing was read yet.
@@ -37,7 +40,7 @@ impl Cursor {
             Ok(bytes) => {
                 let kept: Kept =
                     serde_json::from_slice(&bytes).map_err(|error| failed(io::Error::other(error)))?;
-                if kept.version != VERSION {
+                if kept.version != version(&kept.id) {
                     return Err(failed(io::Error::other(format!("its version is {}", kept.version))));
                 }
                 Some(Place { modified_us: kept.modified_us, id: kept.id })
@@ -48,16 +51,16 @@ impl Cursor {
         Ok(Self { path, place })
     }
 
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.place
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Moves on to `place`, durably. Never back.
     pub(crate) fn advance(&mut self, place: Place) -> Result<(), SourceError> {
-        if self.place >= Some(place) {
+        if self.place.as_ref() >= Some(&place) {
             return Ok(());
         }
-        write(&self.path, place).map_err(|source| SourceError::Cursor {
+        write(&self.path, &place).map_err(|source| SourceError::Cursor {
             path: self.path.display().to_string(),
             act: "kept",
             source,
@@ -67,11 +70,19 @@ impl Cursor {
     }
 }
 
+fn version(id: &RecordId) -> u32 {
+    match id {
+        RecordId::Number(_) => NUMBERS,
+        RecordId::Text(_) => TEXTS,
+    }
+}
+
 /// A new file in the place of the old one, so that there is always a whole one.
-fn write(path: &Path, place: Place) -> io::Result<()> {
+fn write(path: &Path, place: &Place) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let kept = Kept { version: VERSION, modified_us: place.modified_us, id: place.id };
+    let id = place.id.clone();
+    let kept = Kept { version: version(&id), modified_us: place.modified_us, id };
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&serde_json::to_vec(&kept)?)?;
     file.as_file().sync_all()?;
@@ -89,14 +100,20 @@ mod tests {
     fn it_is_kept_and_never_goes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop/erp/order.json");
-        let at = |modified_us, id| Place { modified_us, id };
+        let at = |modified_us, id: i64| Place { modified_us, id: id.into() };
         let mut cursor = Cursor::open(path.clone()).unwrap();
         assert_eq!(cursor.place(), None);
         cursor.advance(at(5, 7)).unwrap();
         cursor.advance(at(5, 6)).unwrap();
-        assert_eq!(Cursor::open(path.clone()).unwrap().place(), Some(at(5, 7)));
+        assert_eq!(Cursor::open(path.clone()).unwrap().place(), Some(&at(5, 7)));
         assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"version":1,"modified_us":5,"id":7}"#);
-        for odd in ["", "{}", r#"{"version":2,"modified_us":5,"id":7}"#] {
+        let text = Place { modified_us: 6, id: "a-1".into() };
+        cursor.advance(text.clone()).unwrap();
+        assert_eq!(Cursor::open(path.clone()).unwrap().place(), Some(&text));
+        assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"version":2,"modified_us":6,"id":"a-1"}"#);
+        for odd in
+            ["", "{}", r#"{"version":2,"modified_us":5,"id":7}"#, r#"{"version":1,"modified_us":5,"id":"a"}"#]
+        {
             fs::write(&path, odd).unwrap();
             assert_eq!(Cursor::open(path.clone()).unwrap_err().code(), "SRC-0003", "{odd}");
         }

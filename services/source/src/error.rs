@@ -3,6 +3,7 @@
 use std::io;
 
 use mapping::{Diagnostic, MappingError};
+use target::{RecordId, WalkError};
 
 /// Why a poll cannot begin, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +34,9 @@ pub enum SourceError {
     /// The program that makes events of records does not compile.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Program(Vec<Diagnostic>),
-    /// The system refuses, or does not answer.
-    #[error("the system cannot be asked for its changes: {0}")]
-    System(String),
+    /// The system refuses, does not answer, or its pages cannot be gone through.
+    #[error("the system cannot be asked for its changes")]
+    System(#[source] WalkError),
     /// The file that says how far a system was read cannot be read or written.
     #[error("{path}: how far the system was read cannot be {act}")]
     Cursor {
@@ -51,7 +52,7 @@ pub enum SourceError {
     #[error("record {id}: no event can be made of it")]
     Record {
         /// The system's own id of it.
-        id: i64,
+        id: RecordId,
         /// Why not.
         #[source]
         source: MappingError,
@@ -60,9 +61,9 @@ pub enum SourceError {
     #[error("the gateway refuses the events of records {first} to {last} ({status}): {said}")]
     Refused {
         /// The first record of the page.
-        first: i64,
+        first: RecordId,
         /// The last one.
-        last: i64,
+        last: RecordId,
         /// The status.
         status: u16,
         /// What it said.
@@ -93,7 +94,10 @@ impl SourceError {
             Self::Endpoint(error) => error.code(),
             Self::Program(diagnostics) => diagnostics.first().map_or("SRC-0001", |d| d.code),
             Self::File { .. } | Self::Setup { .. } | Self::Listen { .. } | Self::Start(_) => "SRC-0001",
-            Self::System(_) => "SRC-0002",
+            Self::System(WalkError::Asked(_)) => "SRC-0002",
+            Self::System(WalkError::Elsewhere { .. }) => "SRC-0008",
+            Self::System(WalkError::Endless(_)) => "SRC-0009",
+            Self::System(WalkError::Moved(_)) => "SRC-0010",
             Self::Cursor { .. } => "SRC-0003",
             Self::Record { .. } => "SRC-0004",
             Self::Refused { .. } => "SRC-0005",

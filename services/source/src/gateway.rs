@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use target::RecordId;
 
 use crate::SourceError;
 
@@ -25,12 +26,12 @@ impl Gateway {
         Ok(Self { http, url: format!("{}/v1/events", base.trim_end_matches('/')) })
     }
 
-    /// Brings events; on success the gateway has acknowledged all of them. `records` are the first and the last one they are of.
+    /// Brings events; on success the gateway has acknowledged all of them. `first` and `last` are the records that they are of.
     pub(crate) async fn bring(
         &self,
         key: &SecretString,
         events: &[Value],
-        records: (i64, i64),
+        (first, last): (&RecordId, &RecordId),
     ) -> Result<(), SourceError> {
         let request = self.http.post(&self.url).bearer_auth(key.expose_secret()).json(events);
         let answer = request.send().await.map_err(|error| SourceError::Gateway(error.to_string()))?;
@@ -41,7 +42,7 @@ impl Gateway {
         let said: String = answer.text().await.unwrap_or_default().chars().take(MAX_SAID).collect();
         match status {
             400 | 404 | 409 | 413 | 415 | 422 => {
-                Err(SourceError::Refused { first: records.0, last: records.1, status, said })
+                Err(SourceError::Refused { first: first.clone(), last: last.clone(), status, said })
             }
             _ => Err(SourceError::Gateway(format!("it answers {status}: {said}"))),
         }

@@ -6,7 +6,7 @@ use mapping::Program;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use service_kit::Shutdown;
-use target::{Change, Client, Endpoint, Place};
+use target::{Change, Client, Endpoint, Place, WalkError};
 use telemetry::{IntCounterVec, IntGaugeVec};
 
 use crate::{SourceError, cursor::Cursor, gateway::Gateway};
@@ -15,6 +15,8 @@ use crate::{SourceError, cursor::Cursor, gateway::Gateway};
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// The most records within the overlap of which it is remembered that they were told.
 const MOST_REMEMBERED: usize = 100_000;
+/// How often a round walks in all, where the list moves while it is walked.
+const WALKS: usize = 4;
 
 /// What all polls count.
 #[derive(Clone)]
@@ -78,42 +80,46 @@ impl Poll {
         }
     }
 
-    /// From a little before the place that was acknowledged, page by page, to the end.
+    /// From a little before the place that was acknowledged to the end; once more from there where the list has moved meanwhile.
     async fn round(&mut self) -> Result<(), SourceError> {
-        let mut at = self.begin();
+        let mut walks = 1;
         loop {
-            let page = self.client.changes(&self.endpoint, at, self.timeout).await;
-            let page =
-                page.map_err(|reason| SourceError::System(format!("{}: {}", reason.code, reason.message)))?;
-            let Some(last) = page.last() else { break };
-            let end = last.place;
-            if end <= at {
-                let what = format!("its answer does not go on behind record {}", at.id);
-                return Err(SourceError::System(what));
+            match self.walk().await {
+                Err(SourceError::System(WalkError::Moved(what))) if walks < WALKS => {
+                    tracing::debug!(poll = %self.name, walks, what, "walked once more");
+                    walks += 1;
+                }
+                walked => {
+                    self.forget();
+                    return walked;
+                }
             }
-            self.tell(page).await?;
-            self.cursor.advance(end)?;
-            at = end;
         }
-        self.forget();
-        Ok(())
     }
 
-    /// Where a round begins: what is committed late bears an earlier moment than what was told already.
-    fn begin(&self) -> Place {
-        match self.cursor.place() {
-            Some(place) => {
-                Place { modified_us: place.modified_us.saturating_sub(self.overlap_us).max(0), id: 0 }
+    /// Page by page. Only what is acknowledged moves the place on.
+    async fn walk(&mut self) -> Result<(), SourceError> {
+        let Some(mut walk) = self.endpoint.walk(self.begin()) else { return Ok(()) };
+        loop {
+            let page = self.client.page(&self.endpoint, &mut walk, self.timeout).await;
+            let Some(page) = page.map_err(SourceError::System)? else { return Ok(()) };
+            self.tell(page.changes).await?;
+            if let Some(place) = page.read_to {
+                self.cursor.advance(place)?;
             }
-            None => Place::default(),
         }
+    }
+
+    /// The moment at which a round begins: what is committed late bears an earlier one than what was told already.
+    fn begin(&self) -> i64 {
+        self.cursor.place().map_or(0, |place| place.modified_us.saturating_sub(self.overlap_us).max(0))
     }
 
     /// Brings what was not told yet, and waits for the acknowledgement.
     async fn tell(&mut self, mut page: Vec<Change>) -> Result<(), SourceError> {
         page.retain(|change| !self.recent.contains(&change.place));
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
-        let ids = (first.place.id, last.place.id);
+        let ids = (&first.place.id, &last.place.id);
         let mut events = Vec::new();
         for change in &page {
             events.extend(self.events(change)?);
@@ -122,27 +128,27 @@ impl Poll {
             self.gateway.bring(&self.api_key, &events, ids).await?;
         }
         self.counters.told.with_label_values(&[&self.name]).inc_by(page.len() as u64);
-        self.recent.extend(page.iter().map(|change| change.place));
+        self.recent.extend(page.into_iter().map(|change| change.place));
+        while self.recent.len() > MOST_REMEMBERED {
+            self.recent.pop_first();
+        }
         Ok(())
     }
 
     fn events(&self, change: &Change) -> Result<Vec<Value>, SourceError> {
-        let Place { modified_us, id } = change.place;
+        let Place { modified_us, id } = &change.place;
         let input = json!({
             "headers": {},
             "body": change.record,
             "source": self.source,
             "modified": modified_us,
         });
-        self.program.run(input).map_err(|source| SourceError::Record { id, source })
+        self.program.run(input).map_err(|source| SourceError::Record { id: id.clone(), source })
     }
 
     /// What is older than the next round's beginning is never seen again; a double of what is forgotten does no harm.
     fn forget(&mut self) {
-        self.recent = self.recent.split_off(&self.begin());
-        while self.recent.len() > MOST_REMEMBERED {
-            self.recent.pop_first();
-        }
+        self.recent = self.recent.split_off(&Place::before(self.begin()));
     }
 }
 

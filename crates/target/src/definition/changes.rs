@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    paging::Paging,
     request::Request,
     value::{DurationText, duration_ms},
 };
@@ -14,14 +15,25 @@ use super::{
 pub struct Changes {
     /// The way of asking.
     pub kind: ChangesKind,
-    /// The request. Its payload is where to begin: `{{payload.since}}` the moment of the last record that was taken,
-    /// `{{payload.after}}` its id, `{{payload.page}}` the most records of an answer. The answer must be in the order of moment and id, and begin behind both.
+    /// The request for the first page. `{{payload.since}}` is the moment to begin at, `{{payload.page}}` the most records of an answer.
+    /// What else it can say depends on `paging`.
     pub request: Request,
+    /// How the next page is asked for.
+    #[serde(default)]
+    pub paging: Paging,
+    /// In which order the records come. `paging: {kind: keyset}` has an order of its own, moment and id.
+    pub order: Option<Order>,
+    /// The most pages that one walk through the changes may have.
+    #[serde(default = "max_pages")]
+    pub max_pages: u32,
     /// Where the list of records stands.
     #[serde(default = "root")]
     pub items: String,
-    /// Where a record's own id stands: a whole number.
+    /// Where a record's own id stands.
     pub id: String,
+    /// What a record's own id is.
+    #[serde(default)]
+    pub ids: Ids,
     /// Where the moment of its last change stands.
     pub modified: String,
     /// How the system writes a moment.
@@ -43,6 +55,28 @@ pub enum ChangesKind {
     ModifiedSince,
 }
 
+/// In which order records come. It decides how far a system was read when a page is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// In no order that can be relied on: nothing but the end of the walk says how far the system was read.
+    #[default]
+    Any,
+    /// By the moment of the last change, the earliest first: each page says how far. An answer in another order is refused.
+    Modified,
+}
+
+/// What a record's own id is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ids {
+    /// A whole number.
+    #[default]
+    Number,
+    /// A text; a number counts as one.
+    Text,
+}
+
 /// How a system writes a moment in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -58,4 +92,8 @@ pub enum TimeFormat {
 
 fn root() -> String {
     "$".to_owned()
+}
+
+fn max_pages() -> u32 {
+    100_000
 }

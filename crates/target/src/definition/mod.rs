@@ -12,12 +12,15 @@ mod changes;
 mod errors;
 mod fields;
 mod object;
+mod paging;
 mod request;
 mod signal;
 pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
-pub use self::{auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, request::*, signal::*};
+pub use self::{
+    auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, paging::*, request::*, signal::*,
+};
 
 /// What is wrong with a connector definition.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,8 @@ use telemetry::Metrics;
 
 use super::*;
 
+mod paging;
+
 const CONNECTOR: &str = r#"
 connector: small
 revision: 1
@@ -103,34 +105,7 @@ impl Rig {
 
     /// A poll as of a process that has just started.
     fn poll(&self) -> Poll {
-        let connector = Connector::parse("small", CONNECTOR).unwrap();
-        let values = BTreeMap::new();
-        let account = Account {
-            base_url: Some(&self.url),
-            class: None,
-            on_unknown: delivery::OnUnknown::Park,
-            auth: None,
-            values: &values,
-        };
-        let endpoint = Endpoint::new(&connector, "order", &account).unwrap();
-        let metrics = Metrics::new("source").unwrap();
-        Poll {
-            name: "acme/small/order".into(),
-            source: "small".into(),
-            api_key: Arc::new("a-key-of-acme".into()),
-            every: Duration::from_secs(1),
-            timeout: Duration::from_secs(5),
-            client: Client::new(ClientOptions::default())
-                .unwrap()
-                .under(&Egress { private: true, ..Egress::default() }),
-            overlap_us: endpoint.overlap_us().unwrap(),
-            endpoint,
-            program: Program::compile("order.vrl", PROGRAM).unwrap(),
-            gateway: Gateway::new(&self.url).unwrap(),
-            cursor: Cursor::open(self.folder.path().join("order.json")).unwrap(),
-            recent: BTreeSet::new(),
-            counters: crate::service::counters(&metrics).unwrap(),
-        }
+        poll(&self.url, self.folder.path(), CONNECTOR, PROGRAM)
     }
 
     fn change(&self, change: impl FnOnce(&mut World)) {
@@ -144,13 +119,49 @@ impl Rig {
     }
 }
 
+/// A poll of the object `order`, with its place in `folder`, as of a process that has just started.
+fn poll(url: &str, folder: &std::path::Path, connector: &str, program: &str) -> Poll {
+    let connector = Connector::parse("small", connector).unwrap();
+    let values = BTreeMap::new();
+    let account = Account {
+        base_url: Some(url),
+        class: None,
+        on_unknown: delivery::OnUnknown::Park,
+        auth: None,
+        values: &values,
+    };
+    let endpoint = Endpoint::new(&connector, "order", &account).unwrap();
+    let metrics = Metrics::new("source").unwrap();
+    Poll {
+        name: "acme/small/order".into(),
+        source: "small".into(),
+        api_key: Arc::new("a-key-of-acme".into()),
+        every: Duration::from_secs(1),
+        timeout: Duration::from_secs(30),
+        client: Client::new(ClientOptions::default())
+            .unwrap()
+            .under(&Egress { private: true, ..Egress::default() }),
+        overlap_us: endpoint.overlap_us().unwrap(),
+        endpoint,
+        program: Program::compile("order.vrl", program).unwrap(),
+        gateway: Gateway::new(url).unwrap(),
+        cursor: Cursor::open(folder.join("order.json")).unwrap(),
+        recent: BTreeSet::new(),
+        counters: crate::service::counters(&metrics).unwrap(),
+    }
+}
+
+fn at(modified_us: i64, id: i64) -> Place {
+    Place { modified_us, id: id.into() }
+}
+
 #[tokio::test]
 async fn every_page_is_told_once_even_where_many_bear_one_moment() {
     let rig = Rig::start(&[(50_000, 4), (20_000, 1), (50_000, 2), (50_000, 3), (50_000, 5)]).await;
     let mut poll = rig.poll();
     poll.round().await.unwrap();
     assert_eq!(rig.told(), ["1", "2", "3", "4", "5"]);
-    assert_eq!(poll.cursor.place(), Some(Place { modified_us: 50_000_000, id: 5 }));
+    assert_eq!(poll.cursor.place(), Some(&at(50_000_000, 5)));
     poll.round().await.unwrap();
     assert_eq!(rig.told(), [""; 0], "nothing has changed");
     rig.change(|world| world.docs[1].0 = 60_000);
@@ -168,7 +179,7 @@ async fn what_is_committed_late_is_told_and_a_new_process_goes_on() {
     rig.change(|world| world.docs.push((45_000, 0)));
     poll.round().await.unwrap();
     assert_eq!(rig.told(), ["0"]);
-    assert_eq!(poll.cursor.place(), Some(Place { modified_us: 50_000_000, id: 1 }), "never back");
+    assert_eq!(poll.cursor.place(), Some(&at(50_000_000, 1)), "never back");
 
     // what lies within the overlap is told again by a new process, with the same version: the same event
     rig.change(|world| world.docs.push((20_000, 9)));
@@ -190,7 +201,7 @@ async fn nothing_moves_on_that_is_not_acknowledged() {
     let error = anyhow::Error::new(poll.round().await.unwrap_err());
     assert!(format!("{error:#}").contains("record 3: no event can be made of it"), "{error:#}");
     assert_eq!(rig.told(), ["1", "2"], "the page before it");
-    assert_eq!(poll.cursor.place(), Some(Place { modified_us: 50_000_000, id: 2 }));
+    assert_eq!(poll.cursor.place(), Some(&at(50_000_000, 2)));
     rig.change(|world| world.bad = None);
     poll.round().await.unwrap();
     assert_eq!(rig.told(), ["3"]);
@@ -203,7 +214,8 @@ async fn an_answer_in_another_order_is_none() {
     let mut poll = rig.poll();
     let error = poll.round().await.unwrap_err();
     assert_eq!(error.code(), "SRC-0002");
-    assert!(error.to_string().contains("record 2 stands before 1"), "{error}");
+    let error = format!("{:#}", anyhow::Error::new(error));
+    assert!(error.contains("record 2 stands before 1"), "{error}");
     assert_eq!((rig.told().len(), poll.cursor.place()), (0, None));
 }
 
