@@ -32,7 +32,7 @@ async fn a_crash_between_pages_loses_nothing() {
             let scene = Scene::start(kind).await;
             match by_gateway {
                 true => scene.change(|world| world.takes = Some(2)),
-                false => scene.change(|world| drop(world.then.insert(2, Event::Fail))),
+                false => scene.before(2, Event::Fail),
             }
             let error = scene.poll().round().await.unwrap_err();
             assert_eq!(error.code(), if by_gateway { "SRC-0006" } else { "SRC-0002" }, "{kind}: {error:?}");
@@ -67,7 +67,7 @@ async fn a_list_that_moves_while_it_is_walked_loses_nothing() {
                 }
                 let scene = Scene::start(kind).await;
                 let event = if gone { Event::Remove("j-1") } else { Event::Touch("j-1", 700_000) };
-                scene.change(|world| drop(world.then.insert(at, event)));
+                scene.before(at, event);
                 let mut poll = scene.poll();
                 poll.round().await.unwrap();
                 poll.round().await.unwrap(); // what changed behind the reader's back

@@ -188,7 +188,9 @@ async fn list(
     world.asked += 1;
     match world.then.remove(&number) {
         Some(Event::Touch(id, at)) => world.touch(id, at),
-        Some(Event::Remove(id)) => drop(world.docs.remove(id)),
+        Some(Event::Remove(id)) => {
+            world.docs.remove(id);
+        }
         Some(Event::Fail) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         None => {}
     }
@@ -274,6 +276,11 @@ impl Scene {
 
     pub(super) fn change(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.world.lock().unwrap());
+    }
+
+    /// What happens before the request with this number is answered.
+    pub(super) fn before(&self, request: usize, event: Event) {
+        self.world.lock().unwrap().then.insert(request, event);
     }
 
     pub(super) fn touch(&self, id: &str, at: i64) {
