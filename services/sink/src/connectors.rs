@@ -26,7 +26,7 @@ pub(crate) struct Connectors {
 }
 
 impl Connectors {
-    /// Definitions of the folder `dir`, or of the binary.
+    /// Definitions of the folder `dir`, and those of the binary that it has no file for.
     pub(crate) fn new(dir: Option<&Path>) -> Self {
         Self { dir: dir.map(Path::to_owned), known: BTreeMap::new(), beside: None }
     }
@@ -35,15 +35,7 @@ impl Connectors {
         if let Some(known) = self.known.get(name) {
             return Ok(Arc::clone(known));
         }
-        let connector = Arc::new(match &self.dir {
-            None => Connector::embedded(name)?,
-            Some(dir) => {
-                let path = dir.join(format!("{name}.yaml"));
-                let yaml = std::fs::read_to_string(&path)
-                    .map_err(|source| PlanError::File { path: path.display().to_string(), source })?;
-                Connector::parse(name, &yaml)?
-            }
-        });
+        let connector = Arc::new(Connector::load(self.dir.as_deref(), name)?);
         self.known.insert(name.to_owned(), Arc::clone(&connector));
         Ok(connector)
     }

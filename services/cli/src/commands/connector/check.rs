@@ -107,7 +107,7 @@ fn place(error: &DefinitionError) -> (usize, usize) {
         DefinitionError::Yaml { source, .. } => {
             source.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize))
         }
-        DefinitionError::Value { .. } | DefinitionError::Auth { .. } => (1, 1),
+        DefinitionError::File { .. } | DefinitionError::Value { .. } | DefinitionError::Auth { .. } => (1, 1),
     }
 }
 
