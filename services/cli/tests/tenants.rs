@@ -223,3 +223,31 @@ fn a_folder_of_connectors_lies_over_the_built_in_ones() {
     let told = text(&run(&["tenants", "validate", "--connectors", "mein"]));
     assert!(told.contains("CFG-0121: ") && told.contains("mein/sandbox.yaml"), "{told}");
 }
+
+/// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.
+#[test]
+fn a_conditional_change_is_called_one() {
+    let dir = folder("", "");
+    let run = |arguments: &[&str]| counterfoil(dir.path(), arguments);
+    assert!(run(&["connector", "new", "ownerp", "--style", "search", "--dir", "mine"]).status.success());
+    let acme = dir.path().join("tenants/acme");
+    fs::write(
+        acme.join("connections/own.yaml"),
+        "connection: own\nconnector: ownerp\nbase_url: https://own.example.com\ntoken: file:/not/here\n",
+    )
+    .unwrap();
+    fs::write(acme.join("routes/people.yaml"), "route: people\non: [customer.created]\nto: own\n").unwrap();
+    let line = || {
+        let told = text(&run(&["tenants", "validate", "--connectors", "mine"]));
+        told.lines().find(|line| line.contains(" people ")).unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    let said = "another content is changed in the version that was found, and looked up again if another one stands there by then";
+    assert!(line().contains(said), "{}", line());
+    let file = dir.path().join("mine/ownerp.yaml");
+    let yaml = fs::read_to_string(&file).unwrap();
+    let blind =
+        yaml.replace("patch_if_unchanged", "overwrite").replace("headers: {If-Match: \"{{version}}\"}, ", "");
+    assert_ne!(yaml, blind);
+    fs::write(&file, blind).unwrap();
+    assert!(line().contains("another content is written over"), "{}", line());
+}
