@@ -4,15 +4,29 @@
 use std::{
     path::Path,
     process::{Command, Output},
+    sync::{Arc, Mutex},
 };
 
-use serde_json::Value;
+use axum::{
+    Router,
+    extract::{Path as Segment, State},
+    http::{HeaderMap, StatusCode},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+const SECRET: &str = "s3cret-9f1c-0b7e-known";
 
 fn counterfoil(dir: &Path, arguments: &[&str]) -> Output {
+    counterfoil_with(dir, arguments, &[])
+}
+
+fn counterfoil_with(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_counterfoil"))
         .args(arguments)
         .current_dir(dir)
         .env_clear()
+        .envs(environment.iter().copied())
         .output()
         .unwrap()
 }
@@ -115,7 +129,106 @@ fn an_event_is_tried_without_sending_anything() {
         json["requests"].as_array().unwrap().iter().any(|request| request["request"] == "write"),
         "{json}"
     );
+    // Where the secret would stand there are stars, whether the environment has it or not.
+    assert!(text.contains("authorization: ***"), "{text}");
+    let common = ["connector", "try", "--tenant", "acme", "--route", "customers", "customer.json"];
+    for more in [&[][..], &["--json"]] {
+        let known = counterfoil_with(dir.path(), &[&common[..], more].concat(), &[("STRIPE", SECRET)]);
+        assert!(known.status.success() && told(&known).contains("***"), "{}", told(&known));
+        assert!(!told(&known).contains(SECRET), "{}", told(&known));
+    }
     // The look needs the secret, and the environment does not have it.
     let look = attempt(&["--look"]);
     assert!(!look.status.success() && told(&look).contains("STRIPE"), "{}", told(&look));
+}
+
+/// What a system has of three customers: one as we would send it, one otherwise, none; and one whose answer repeats the token.
+async fn look_up(
+    State(seen): State<Arc<Mutex<Vec<String>>>>,
+    Segment(reference): Segment<String>,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
+    let token =
+        headers.get("authorization").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    seen.lock().unwrap().push(token.clone());
+    let document = |name: &str| json!({"id": "77", "data": {"id": reference, "name": name}}).to_string();
+    match reference.as_str() {
+        "C-SAME" => (StatusCode::OK, document("Ann Lee")),
+        "C-OTHER" => (StatusCode::OK, document("Bob Ray")),
+        "C-ECHO" => {
+            let message = format!("no access with {token}");
+            (StatusCode::FORBIDDEN, json!({"error": {"code": "denied", "message": message}}).to_string())
+        }
+        _ => (StatusCode::NOT_FOUND, "{}".to_owned()),
+    }
+}
+
+/// A look is made for real, with the secret, and told in words; the secret is told nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_succeeds_says_what_is_there_and_not_the_secret() {
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let system = Router::new()
+        .route("/api/v1/customers/by-external-id/{reference}", get(look_up))
+        .with_state(Arc::clone(&tokens));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, system).await });
+
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "tenants/acme/tenant.yaml",
+        "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: main, secret: env:ACME_KEY}]\n",
+    );
+    write(
+        "tenants/acme/connections/erp.yaml",
+        &format!(
+            "connection: erp\nconnector: sandbox\nbase_url: \"{url}\"\ntoken: env:ERP\negress: {{allow_private: true}}\n"
+        ),
+    );
+    write("tenants/acme/routes/customers.yaml", "route: customers\non: [\"customer.*\"]\nto: erp\n");
+    let look = |id: &str, more: &[&str]| {
+        write("customer.json", &json!({"id": id, "name": "Ann Lee"}).to_string());
+        let common =
+            ["connector", "try", "--look", "--tenant", "acme", "--route", "customers", "customer.json"];
+        let environment = [("ERP", SECRET), ("ACME_KEY", "0123456789abcdef0123")];
+        let output = counterfoil_with(dir.path(), &[&common[..], more].concat(), &environment);
+        assert!(!told(&output).contains(SECRET), "{}", told(&output));
+        assert!(told(&output).contains("***"), "{}", told(&output));
+        output
+    };
+    let same = look("C-SAME", &[]);
+    assert!(same.status.success(), "{}", told(&same));
+    let line =
+        "# the look says: the document is there, and says what would be sent; its id at the target is 77";
+    assert!(told(&same).lines().any(|told| told == line), "{}", told(&same));
+    for (id, state, document) in [
+        ("C-SAME", "same", json!("77")),
+        ("C-OTHER", "different", json!("77")),
+        ("C-NEW", "absent", Value::Null),
+    ] {
+        let said: Value = serde_json::from_slice(&look(id, &["--json"]).stdout).unwrap();
+        assert_eq!(said["look"], json!({"state": state, "document": document, "failure": null}));
+    }
+    // A target may repeat the token in what it says.
+    let refused = look("C-ECHO", &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    assert!(
+        told(&refused).contains("SNK-0006: status 403, denied: no access with Bearer ***"),
+        "{}",
+        told(&refused)
+    );
+    let document: Value = serde_json::from_slice(&look("C-ECHO", &["--json"]).stdout).unwrap();
+    assert_eq!(document["look"]["failure"]["status"], 403, "{document:#}");
+    // The system has really been asked, with the secret.
+    let tokens = tokens.lock().unwrap();
+    assert!(
+        tokens.len() == 6 && tokens.iter().all(|token| *token == format!("Bearer {SECRET}")),
+        "{tokens:?}"
+    );
+    server.abort();
 }

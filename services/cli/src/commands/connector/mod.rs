@@ -35,7 +35,8 @@ Example:
     Check(check::CheckArgs),
     /// Show what a route would send for one event, with secrets left out; with --look, ask the target about the document
     #[command(after_help = "\
-Exit code 0: requests can be made. 1: the mapping or the definition refuses the event.
+With --json, `look` has `state` (same, different, unfinished, absent, several, failed), `document`, the target's id of it, and `failure`.
+Exit code 0: requests can be made, and the look was answered. 1: the mapping or the definition refuses the event, or the look failed.
 
 Example:
   counterfoil connector try --tenant acme --route customers customer.json")]
