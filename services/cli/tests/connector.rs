@@ -49,7 +49,20 @@ fn every_style_that_is_begun_with_checks_clean_and_is_not_overwritten() {
     }
     let checked = counterfoil(dir.path(), &["connector", "check"]);
     assert!(checked.status.success(), "{}", told(&checked));
-    assert!(told(&checked).contains("5 definitions, 0 errors, 0 warnings"), "{}", told(&checked));
+    // Each style has its cases, and they hold.
+    let all = told(&checked);
+    let cases =
+        all.trim().strip_prefix("5 definitions, 0 errors, 0 warnings, ").unwrap_or_else(|| panic!("{all}"));
+    let cases: u32 = cases.strip_suffix(" cases").unwrap().parse().unwrap();
+    assert!(cases >= 5 * 6, "{all}");
+    for style in ["rest", "search", "jsonrpc", "graphql", "form"] {
+        for file in ["answers.yaml", "requests.yaml"] {
+            assert!(
+                dir.path().join(format!("connectors/erp_{style}/tests/{file}")).is_file(),
+                "{style} {file}"
+            );
+        }
+    }
     let odd = counterfoil(dir.path(), &["connector", "new", "Acme ERP"]);
     assert_eq!(odd.status.code(), Some(64), "{}", told(&odd));
 }
@@ -90,6 +103,48 @@ fn what_is_wrong_comes_with_its_place_and_a_suggestion() {
         "{{reff}}\", ok: [200, 201], id: $.id}\n  invoice",
         &["`{{reff}}` stands for nothing"],
     );
+}
+
+/// The cases beside a definition are run wherever it is.
+#[test]
+fn a_case_that_does_not_hold_is_told_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(counterfoil(dir.path(), &["connector", "new", "acme"]).status.success());
+    let check = |file: &str, from: &str, to: &str, what: &[&str]| {
+        let path = dir.path().join(file);
+        let good = std::fs::read_to_string(&path).unwrap();
+        assert!(good.contains(from), "{from}");
+        std::fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        let checked = counterfoil(dir.path(), &["connector", "check"]);
+        assert_eq!(checked.status.code(), Some(1), "{}", told(&checked));
+        for what in what {
+            assert!(told(&checked).contains(what), "{what}: {}", told(&checked));
+        }
+        std::fs::write(&path, &good).unwrap();
+        let again = counterfoil(dir.path(), &["connector", "check", "connectors/acme.yaml"]);
+        assert!(again.status.success(), "{}", told(&again));
+        good.lines().position(|line| line.contains(from)).map_or(0, |at| at + 1)
+    };
+    let answers = "connectors/acme/tests/answers.yaml";
+    let held = check(
+        answers,
+        "{class: throttled,",
+        "{class: transient,",
+        &["CFG-0215: too many requests: it means"],
+    );
+    // The finding stands where its case begins, which is above what is wrong in it.
+    let place = format!("{answers}:{}:1: CFG-0215: ", held - 7);
+    check(answers, "{class: throttled,", "{class: transient,", &[&place]);
+    check(answers, "means:", "meens:", &["CFG-0215: it is no list of cases", "did you mean `means`?"]);
+    let requests = "connectors/acme/tests/requests.yaml";
+    check(
+        requests,
+        "{name: Ann Lee}\n  expect",
+        "{name: Bob}\n  expect",
+        &[requests, "CFG-0215: a customer: write: the body is"],
+    );
+    // The definition is changed, and its cases say so.
+    check("connectors/acme.yaml", "path: /invoices", "path: /bills", &["CFG-0215: an invoice: it sends"]);
 }
 
 /// What would go out is shown with secrets left out, and nothing goes out.
