@@ -197,6 +197,36 @@ fn an_event_is_tried_without_sending_anything() {
     assert!(!look.status.success() && told(&look).contains("STRIPE"), "{}", told(&look));
 }
 
+/// A reference to what the connector cannot look up would refuse every event, and only while they flow.
+#[test]
+fn a_misspelt_reference_of_a_base_mapping_has_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(counterfoil(dir.path(), &["connector", "new", "acme"]).status.success());
+    let mapping = dir.path().join("connectors/acme/mappings/invoice.vrl");
+    let check = |object: &str| {
+        let reference = format!("\n.customer = {{\"$lookup\": \"{object}\", \"ref\": %event.entity_id}}\n");
+        std::fs::write(&mapping, format!(". = {{\"number\": .number}}{reference}")).unwrap();
+        counterfoil(dir.path(), &["connector", "check"])
+    };
+    assert!(check("customer").status.success());
+    let checked = check("custommer");
+    assert_eq!(checked.status.code(), Some(1), "{}", told(&checked));
+    let place = "connectors/acme/mappings/invoice.vrl:2:25: CFG-0224: `$lookup` names `custommer`, which the connector \
+                 cannot look up; did you mean `customer`?";
+    assert!(told(&checked).contains(place), "{}", told(&checked));
+    let json = counterfoil(dir.path(), &["connector", "check", "--json"]);
+    let document: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(document["findings"][0]["code"], "CFG-0224", "{document:#}");
+    let tenant = dir.path().join("tenants/acme");
+    std::fs::create_dir_all(tenant.join("connections")).unwrap();
+    let yaml = "tenant: acme\nname: Acme\nregion: eu\napi_keys: [{id: main, secret: env:ACME_KEY}]\n";
+    std::fs::write(tenant.join("tenant.yaml"), yaml).unwrap();
+    let yaml = "connection: erp\nconnector: sandbox\nbase_url: https://erp.example.com\ntoken: env:ERP\n";
+    std::fs::write(tenant.join("connections/erp.yaml"), yaml).unwrap();
+    let tested = counterfoil(dir.path(), &["mapping", "test", "--connectors", "connectors"]);
+    assert!(told(&tested).contains("invoice.vrl:2:25: CFG-0224"), "{}", told(&tested));
+}
+
 /// What a system has of three customers: one as we would send it, one otherwise, none; and one whose answer repeats the token.
 async fn look_up(
     State(seen): State<Arc<Mutex<Vec<String>>>>,

@@ -224,6 +224,23 @@ fn a_folder_of_connectors_lies_over_the_built_in_ones() {
     assert!(told.contains("CFG-0121: ") && told.contains("mein/sandbox.yaml"), "{told}");
 }
 
+#[test]
+fn a_misspelt_reference_of_an_overlay_is_found_before_events_flow() {
+    let dir = folder("", "");
+    let mappings = dir.path().join("tenants/acme/mappings");
+    fs::create_dir_all(&mappings).unwrap();
+    let told = |object: &str| {
+        let overlay =
+            format!(".note = \"x\"\n.buyer = {{\"$lookup\": \"{object}\", \"ref\": %data.customer_id}}\n");
+        fs::write(mappings.join("orders.vrl"), overlay).unwrap();
+        text_of(dir.path())
+    };
+    assert!(told("customer").contains(": valid"), "{}", told("customer"));
+    let wrong = told("custmer");
+    assert!(wrong.contains("tenants/acme/mappings/orders.vrl:2:22: CFG-0224: "), "{wrong}");
+    assert!(wrong.contains("did you mean `customer`?; a `$lookup` names an object"), "{wrong}");
+}
+
 /// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.
 #[test]
 fn a_conditional_change_is_called_one() {

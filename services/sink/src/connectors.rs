@@ -10,7 +10,7 @@ use contract::{Contracts, DataType};
 use event::EventType;
 use mapping::{
     Mapping,
-    payload::{Fields, Parts, Rule, Source},
+    payload::{Fields, Lookups, Parts, Rule, Source},
 };
 use target::Connector;
 use tenancy::Route;
@@ -70,7 +70,7 @@ impl Connectors {
         if let Some(fields) = &mut fields {
             route.mapping.fields.iter().for_each(|path| fields.allow(path));
         }
-        let parts = parts(route, base, fields);
+        let parts = Parts { lookups: Some(Lookups::new(connector.lookups())), ..parts(route, base, fields) };
         Mapping::compile_for(data, &parts).map_err(|problems| PlanError::Mapping {
             tenant: route.tenant.clone(),
             route: route.name.clone(),
@@ -98,5 +98,6 @@ fn parts(route: &Route, base: Option<Source>, fields: Option<Fields>) -> Parts {
             .collect(),
         extensions: route.mapping.extensions.clone(),
         fields,
+        lookups: None,
     }
 }

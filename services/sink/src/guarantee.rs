@@ -198,6 +198,10 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
 /// What is wrong with the programs of a route, each in its own file.
 fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
     let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
+    let of = |code| match code {
+        "CFG-0224" => "a `$lookup` names an object with a `lookup` in the connector's definition".to_owned(),
+        _ => hint.clone(),
+    };
     match error {
         PlanError::Mapping { problems, .. } => problems
             .into_iter()
@@ -206,7 +210,7 @@ fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
                 file: found.program,
                 at: Position { line: found.line as u64, column: found.column as u64 },
                 message: found.message,
-                suggestion: Some(hint.clone()),
+                suggestion: Some(of(found.code)),
             })
             .collect(),
         error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],

@@ -190,6 +190,11 @@ pub struct HeaderName {
 }
 
 impl Connector {
+    /// The objects that a payload can refer to with `$lookup`, in order.
+    pub fn lookups(&self) -> impl Iterator<Item = &str> {
+        self.objects.iter().filter(|(_, object)| object.lookup.is_some()).map(|(name, _)| name.as_str())
+    }
+
     /// The JSON Schema of a definition, for editors; connectors/schema.json.
     pub fn json_schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()

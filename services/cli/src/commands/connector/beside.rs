@@ -2,15 +2,41 @@
 
 use std::path::Path;
 
+use mapping::payload::{Lookups, Source};
 use target::{
     Connector,
     cases::{AnswerCase, BulkCase, Case, CaseError, RequestCase, read},
 };
 
-use super::check::Told;
+use super::check::{Told, within};
+use crate::error::{self, CommandError};
 
 /// A case that does not hold, or is none.
 const CASE: &str = "CFG-0215";
+
+/// What base mappings refer to, and the connector cannot look up.
+pub(super) fn references(connector: &Connector, folder: &Path) -> anyhow::Result<Vec<Told>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let lookups = Lookups::new(connector.lookups());
+    let mut told = Vec::new();
+    for file in within(folder, "vrl").map_err(error::command)? {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(&file)
+            .map_err(|source| error::command(CommandError::Input { file: name.clone(), source }))?;
+        let found = lookups.misspelt(&Source { name, text });
+        told.extend(found.into_iter().map(|found| Told {
+            file: found.program,
+            line: found.line,
+            column: found.column,
+            error: true,
+            code: found.code,
+            what: found.message,
+        }));
+    }
+    Ok(told)
+}
 
 /// Runs the cases of a folder: how many there are, and those that do not hold.
 pub(super) fn cases(connector: &Connector, folder: &Path) -> (usize, Vec<Told>) {

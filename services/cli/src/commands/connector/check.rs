@@ -104,6 +104,7 @@ fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
         told.insert(0, at(1, 1, true, what));
     }
     let folder = file.with_extension("");
+    told.extend(beside::references(&connector, &folder.join("mappings"))?);
     let (cases, wrong) = beside::cases(&connector, &folder.join("tests"));
     told.extend(wrong);
     Ok(Checked { told, cases })

@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::Args;
-use mapping::{Mapping, connectors, payload::Parts};
+use mapping::{
+    Mapping, connectors,
+    payload::{Lookups, Parts},
+};
 use serde_json::json;
 use sink::{RouteMappings, payload_fields};
 use target::Connector;
@@ -84,9 +87,13 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(definition(dir, system)?),
         }
-        .as_ref()
-        .and_then(|definition| payload_fields(definition, object));
-        let parts = Parts { base: Some(base.clone()), fields: fields.clone(), ..Parts::default() };
+        .as_ref();
+        let parts = Parts {
+            base: Some(base.clone()),
+            fields: definition.and_then(|definition| payload_fields(definition, object)),
+            lookups: definition.map(|definition| Lookups::new(definition.lookups())),
+            ..Parts::default()
+        };
         let mapping = match Mapping::compile(kind, &parts) {
             Ok(mapping) => mapping,
             Err(problems) => {
