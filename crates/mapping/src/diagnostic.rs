@@ -33,6 +33,8 @@ impl Diagnostic {
     pub(crate) const MISFIT: &str = "CFG-0222";
     /// A file is no test of a mapping.
     pub(crate) const CASE: &str = "CFG-0223";
+    /// A mapping refers to an object that its connector cannot look up.
+    pub(crate) const LOOKUP: &str = "CFG-0224";
     /// The definition of a signature does not fit.
     pub(crate) const DEFINITION: &str = "CFG-0206";
 
@@ -88,6 +90,12 @@ impl Diagnostic {
                 Self { program: program.name.clone(), line, column, message, code: Self::MISFIT }
             }
         }
+    }
+
+    /// A program refers, at a byte offset, to an object that its connector cannot look up.
+    pub(crate) fn lookup(program: &Source, offset: usize, message: String) -> Self {
+        let (line, column) = place(&program.text, offset);
+        Self { program: program.name.clone(), line, column, message, code: Self::LOOKUP }
     }
 
     pub(crate) fn unreadable(program: &str, why: &std::io::Error) -> Self {

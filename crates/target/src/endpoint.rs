@@ -260,6 +260,12 @@ impl Endpoint {
         self.on_existing
     }
 
+    /// Whether a document is changed only in the version that a look has found.
+    pub fn is_conditional(&self) -> bool {
+        let named = |change: &Change| change.call.has(&|name| *name == Name::Version);
+        self.on_existing == OnExisting::Overwrite && self.update.as_ref().is_some_and(named)
+    }
+
     /// Whether the target can be read by our reference.
     pub fn is_readable(&self) -> bool {
         self.finder.is_some()

@@ -7,6 +7,7 @@ mod access;
 mod auth;
 mod bulk;
 mod call;
+pub mod cases;
 mod classify;
 mod client;
 mod compile;

@@ -102,7 +102,7 @@ pub(crate) fn read(
     ];
     let fields = Fields::open(report, node, KNOWN)?;
     let name = value::name_of_file(&fields, "connection", place);
-    let connector = value::name(&fields, "connector");
+    let connector = value::connector(&fields, "connector");
     let base_url =
         optional(fields.optional_text("base_url"), fields.get("base_url").is_some(), |(text, at)| {
             value::base_url(report, text, at, source)

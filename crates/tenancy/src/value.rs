@@ -9,7 +9,7 @@ use crate::{
 /// The longest base URL, in bytes.
 const MAX_URL: usize = 2048;
 
-/// Whether `text` can be the name of a connection, route, connector or region: the alphabet of a tenant id.
+/// Whether `text` can be the name of a connection, route or region: the alphabet of a tenant id.
 pub(crate) fn is_name(text: &str) -> bool {
     text.parse::<event::TenantId>().is_ok()
 }
@@ -25,6 +25,21 @@ pub(crate) fn name<'a>(fields: &Fields<'a>, field: &str) -> Option<&'a str> {
         fields.report.add(code::BAD_VALUE, at, message);
     }
     is_name(text).then_some(text)
+}
+
+/// The name of a connector, which is that of its file; anything else is reported.
+pub(crate) fn connector<'a>(fields: &Fields<'a>, field: &str) -> Option<&'a str> {
+    let (text, at) = fields.text(field)?;
+    let known = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
+    if known && (1..=63).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Some(text);
+    }
+    let message = format!(
+        "`{field}` is `{text}`, but the name of a connector has 1 to 63 characters of a-z, 0-9, `_` and `-`, \
+         and starts with a letter or digit"
+    );
+    fields.report.add(code::BAD_VALUE, at, message);
+    None
 }
 
 /// A name that must repeat the name of the file or folder it stands in, so that a copied file is noticed.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,12 +14,11 @@ use testkit::workspace_root;
 const ABOUT_THEM: [&str; 4] =
     ["crates/testkit", "crates/sandbox", "services/cli/src/demo", "crates/tenancy/src/example.rs"];
 
-/// The systems of connectors/, but our own sandbox.
-fn systems() -> Vec<String> {
-    let entries = fs::read_dir(workspace_root().join("connectors")).unwrap();
-    let files =
-        entries.map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml"));
-    let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+/// The systems of connectors/, definitions and folders, but our own sandbox.
+fn systems() -> BTreeSet<String> {
+    let paths = fs::read_dir(workspace_root().join("connectors")).unwrap().map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "yaml"));
+    let names = paths.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     names.filter(|name| name != "sandbox").collect()
 }
 
@@ -43,12 +43,28 @@ fn sources() -> Vec<PathBuf> {
     files
 }
 
-/// The lines of code that name a system: not comments, and not a module of tests at the end.
-fn named(text: &str, systems: &[String]) -> Vec<String> {
-    let code = text.split("#[cfg(test)]\n").next().unwrap_or_default().lines().map(str::trim);
-    let code = code.filter(|line| !line.starts_with("//"));
-    let names = |line: &str| systems.iter().any(|system| line.to_lowercase().contains(system.as_str()));
-    code.filter(|line| names(line)).map(str::to_owned).collect()
+/// The lines of code: not comments, and not modules of tests. Whatever else is only for tests counts, and so does what stands behind a
+/// module of tests.
+fn code(text: &str) -> Vec<&str> {
+    let (mut code, mut lines, mut for_tests) = (Vec::new(), text.lines(), false);
+    while let Some(line) = lines.next() {
+        if for_tests && line.starts_with("mod ") && line.ends_with('{') {
+            lines.by_ref().find(|line| *line == "}");
+        } else if !line.trim().starts_with("//") {
+            code.push(line.trim());
+        }
+        for_tests = line == "#[cfg(test)]" || for_tests && line.starts_with("#[");
+    }
+    code
+}
+
+/// The lines of code that name a system, with underscores or without.
+fn named(text: &str, systems: &BTreeSet<String>) -> Vec<String> {
+    let names = |line: &str| {
+        let line = line.to_lowercase();
+        systems.iter().any(|system| line.contains(system.as_str()) || line.contains(&system.replace('_', "")))
+    };
+    code(text).into_iter().filter(|line| names(line)).map(str::to_owned).collect()
 }
 
 #[test]
@@ -68,6 +84,14 @@ fn no_source_names_a_system() {
 #[test]
 fn a_name_would_be_found() {
     let systems = systems();
-    let line = "    if connector == \"tryton\" {";
-    assert_eq!(named(&format!("// tryton\n{line}\n#[cfg(test)]\nlet stripe = 1;"), &systems), [line.trim()]);
+    for system in &systems {
+        let line = format!("if connector == \"{system}\" {{");
+        let hidden = format!("    // {system}\n#[cfg(test)]\nmod tests {{\n    let of = \"{system}\";\n}}\n");
+        assert_eq!(named(&hidden, &systems), [""; 0], "{system}");
+        // Before a module of tests, and behind one; as a type, whose name has no underscores.
+        assert_eq!(named(&format!("    {line}\n{hidden}"), &systems), [line.as_str()]);
+        assert_eq!(named(&format!("{hidden}{line}"), &systems), [line.as_str()]);
+        let other = format!("#[cfg(test)]\nuse x;\nstruct {};", system.replace('_', "").to_uppercase());
+        assert_eq!(named(&other, &systems).len(), 1, "{system}");
+    }
 }

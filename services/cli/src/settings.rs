@@ -19,7 +19,7 @@ pub struct Settings {
     pub tenants: PathBuf,
     /// Whether that folder says which tenants there are, or the control topic (docs/adr/0021).
     pub tenants_from: TenantsFrom,
-    /// A folder of connector definitions in the place of the embedded ones.
+    /// A folder of connectors on top of the embedded ones: a file of it counts in the place of theirs.
     pub connectors: Option<PathBuf>,
     /// A folder of topic specifications on top of the embedded ones.
     pub topics: Option<PathBuf>,

@@ -177,3 +177,95 @@ fn a_secret_is_a_reference_wherever_one_stands() {
     let told = text_of(dir.path());
     assert!(told.contains("CFG-0106: `base_url` holds credentials") && !told.contains("hunter2"), "{told}");
 }
+
+/// A system is added with one file: what the folder does not have comes from the program.
+#[test]
+fn a_folder_of_connectors_lies_over_the_built_in_ones() {
+    let dir = folder("", "");
+    let run = |arguments: &[&str]| counterfoil(dir.path(), arguments);
+    let acme = dir.path().join("tenants/acme");
+    assert!(run(&["connector", "new", "own_erp", "--dir", "mine"]).status.success());
+    fs::write(
+        acme.join("connections/own.yaml"),
+        "connection: own\nconnector: own_erp\nbase_url: https://own.example.com\ntoken: file:/not/here\n",
+    )
+    .unwrap();
+    fs::write(acme.join("routes/people.yaml"), "route: people\non: [customer.created]\nto: own\n").unwrap();
+    let told = text(&run(&["tenants", "validate"]));
+    assert!(told.contains("connections/own.yaml:2:12: CFG-0121: "), "{told}");
+    let told = text(&run(&["tenants", "validate", "--connectors", "mine"]));
+    assert!(
+        told.contains("erp (sandbox)") && told.contains("own (own_erp)") && told.contains(": valid"),
+        "{told}"
+    );
+
+    // Everything else that reads connectors finds both as well.
+    fs::write(
+        dir.path().join("data.json"),
+        r#"{"id": "C-9", "name": "Ann Lee", "kind": "PERSON", "addresses": []}"#,
+    )
+    .unwrap();
+    for (command, route) in ["connector", "mapping"].iter().flat_map(|c| [(c, "orders"), (c, "people")]) {
+        let on = ["--tenant", "acme", "--connectors", "mine", "--route", route, "data.json"];
+        let output = run(&[&[command, "try"], &on[..]].concat());
+        assert!(output.status.success(), "{command} {route}: {output:?}");
+    }
+    let tested = run(&["mapping", "test", "--connectors", "mine"]);
+    assert!(tested.status.success(), "{tested:?}");
+    let impact = run(&["mapping", "impact", "--connectors", "mine"]);
+    assert!(impact.status.success() && text(&impact).contains("2 routes, 0 broken"), "{impact:?}");
+
+    // A file of the folder counts in the place of the program's of that name.
+    fs::write(dir.path().join("mine/sandbox.yaml"), "connector: sandbox\n").unwrap();
+    let told = text(&run(&["tenants", "validate", "--connectors", "mine"]));
+    assert!(told.contains("connections/erp.yaml:2:12: CFG-0121: "), "{told}");
+    // A folder that is not there is no empty one.
+    let told = text(&run(&["tenants", "validate", "--connectors", "mein"]));
+    assert!(told.contains("CFG-0121: ") && told.contains("mein/sandbox.yaml"), "{told}");
+}
+
+#[test]
+fn a_misspelt_reference_of_an_overlay_is_found_before_events_flow() {
+    let dir = folder("", "");
+    let mappings = dir.path().join("tenants/acme/mappings");
+    fs::create_dir_all(&mappings).unwrap();
+    let told = |object: &str| {
+        let overlay =
+            format!(".note = \"x\"\n.buyer = {{\"$lookup\": \"{object}\", \"ref\": %data.customer_id}}\n");
+        fs::write(mappings.join("orders.vrl"), overlay).unwrap();
+        text_of(dir.path())
+    };
+    assert!(told("customer").contains(": valid"), "{}", told("customer"));
+    let wrong = told("custmer");
+    let place = "tenants/acme/mappings/orders.vrl:2:22: CFG-0224: ";
+    assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
+    assert!(wrong.contains("did you mean `customer`?; a `$lookup` names an object"), "{wrong}");
+}
+
+/// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.
+#[test]
+fn a_conditional_change_is_called_one() {
+    let dir = folder("", "");
+    let run = |arguments: &[&str]| counterfoil(dir.path(), arguments);
+    assert!(run(&["connector", "new", "own_erp", "--style", "search", "--dir", "mine"]).status.success());
+    let acme = dir.path().join("tenants/acme");
+    fs::write(
+        acme.join("connections/own.yaml"),
+        "connection: own\nconnector: own_erp\nbase_url: https://own.example.com\ntoken: file:/not/here\n",
+    )
+    .unwrap();
+    fs::write(acme.join("routes/people.yaml"), "route: people\non: [customer.created]\nto: own\n").unwrap();
+    let line = || {
+        let told = text(&run(&["tenants", "validate", "--connectors", "mine"]));
+        told.lines().find(|line| line.contains(" people ")).unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    let said = "another content is changed in the version that was found, and looked up again if another one stands there by then";
+    assert!(line().contains(said), "{}", line());
+    let file = dir.path().join("mine/own_erp.yaml");
+    let yaml = fs::read_to_string(&file).unwrap();
+    let blind =
+        yaml.replace("patch_if_unchanged", "overwrite").replace("headers: {If-Match: \"{{version}}\"}, ", "");
+    assert_ne!(yaml, blind);
+    fs::write(&file, blind).unwrap();
+    assert!(line().contains("another content is written over"), "{}", line());
+}

@@ -10,7 +10,7 @@ use contract::{Contracts, DataType};
 use event::EventType;
 use mapping::{
     Mapping,
-    payload::{Fields, Parts, Rule, Source},
+    payload::{Fields, Lookups, Parts, Rule, Source},
 };
 use target::Connector;
 use tenancy::Route;
@@ -26,7 +26,7 @@ pub(crate) struct Connectors {
 }
 
 impl Connectors {
-    /// Definitions of the folder `dir`, or of the binary.
+    /// Definitions of the folder `dir`, and those of the binary that it has no file for.
     pub(crate) fn new(dir: Option<&Path>) -> Self {
         Self { dir: dir.map(Path::to_owned), known: BTreeMap::new(), beside: None }
     }
@@ -35,15 +35,7 @@ impl Connectors {
         if let Some(known) = self.known.get(name) {
             return Ok(Arc::clone(known));
         }
-        let connector = Arc::new(match &self.dir {
-            None => Connector::embedded(name)?,
-            Some(dir) => {
-                let path = dir.join(format!("{name}.yaml"));
-                let yaml = std::fs::read_to_string(&path)
-                    .map_err(|source| PlanError::File { path: path.display().to_string(), source })?;
-                Connector::parse(name, &yaml)?
-            }
-        });
+        let connector = Arc::new(Connector::load(self.dir.as_deref(), name)?);
         self.known.insert(name.to_owned(), Arc::clone(&connector));
         Ok(connector)
     }
@@ -78,7 +70,7 @@ impl Connectors {
         if let Some(fields) = &mut fields {
             route.mapping.fields.iter().for_each(|path| fields.allow(path));
         }
-        let parts = parts(route, base, fields);
+        let parts = Parts { lookups: Some(Lookups::new(connector.lookups())), ..parts(route, base, fields) };
         Mapping::compile_for(data, &parts).map_err(|problems| PlanError::Mapping {
             tenant: route.tenant.clone(),
             route: route.name.clone(),
@@ -106,5 +98,6 @@ fn parts(route: &Route, base: Option<Source>, fields: Option<Fields>) -> Parts {
             .collect(),
         extensions: route.mapping.extensions.clone(),
         fields,
+        lookups: None,
     }
 }

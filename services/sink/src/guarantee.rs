@@ -41,6 +41,8 @@ pub struct Guarantee {
     pub lag_ms: u64,
     /// What happens where a document is found that says something else.
     pub on_existing: OnExisting,
+    /// Whether that document is changed only in the version that was found.
+    pub conditional: bool,
     /// How many effects an event has, whatever fails.
     pub gives: Require,
     /// What the target may be asked for.
@@ -142,8 +144,8 @@ fn misfits(route: &Route, connector: &Connector) -> Option<Vec<Problem>> {
 /// Objects of which the same can be said go together.
 fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     let same = |known: &&mut Guarantee| {
-        (known.class, known.lag_ms, known.on_existing, known.together)
-            == (one.class, one.lag_ms, one.on_existing, one.together)
+        (known.class, known.lag_ms, known.on_existing, known.conditional, known.together)
+            == (one.class, one.lag_ms, one.on_existing, one.conditional, one.together)
     };
     match found.iter_mut().find(same) {
         Some(known) => known.objects.extend(one.objects),
@@ -162,6 +164,7 @@ fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarante
         class,
         lag_ms: endpoint.lag_ms(),
         on_existing: endpoint.on_existing(),
+        conditional: endpoint.is_conditional(),
         gives: match class {
             Class::Keyed { .. } | Class::Upsert => Require::ExactlyOnce,
             Class::Neither(OnUnknown::Park) => Require::AtMostOnce,
@@ -192,18 +195,26 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
     Some(of_route(TOO_WEAK, route, route.places.require, message, hint))
 }
 
-/// What is wrong with the programs of a route, each in its own file.
+/// What is wrong with the programs of a route, each in its own file; the overlay's is the tenant's, named as all its files are here.
 fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
+    let file = |program: String| match &route.mapping.overlay {
+        Some(overlay) if overlay.file == program => format!("{}/mappings/{}.vrl", route.tenant, route.name),
+        _ => program,
+    };
     let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
+    let of = |code| match code {
+        "CFG-0224" => "a `$lookup` names an object with a `lookup` in the connector's definition".to_owned(),
+        _ => hint.clone(),
+    };
     match error {
         PlanError::Mapping { problems, .. } => problems
             .into_iter()
             .map(|found| Problem {
                 code: found.code,
-                file: found.program,
+                file: file(found.program),
                 at: Position { line: found.line as u64, column: found.column as u64 },
                 message: found.message,
-                suggestion: Some(hint.clone()),
+                suggestion: Some(of(found.code)),
             })
             .collect(),
         error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],
@@ -289,6 +300,9 @@ impl Guarantee {
     fn look(&self) -> String {
         let when = if self.lag_ms > 0 { format!(" after {}", Span(self.lag_ms)) } else { String::new() };
         let other = match self.on_existing {
+            OnExisting::Overwrite if self.conditional => {
+                "changed in the version that was found, and looked up again if another one stands there by then"
+            }
             OnExisting::Overwrite => "written over",
             OnExisting::Verify => "held in doubt",
             OnExisting::Skip => "left",

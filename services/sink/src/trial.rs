@@ -2,14 +2,15 @@
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
-use delivery::ReadBack;
 use event::{EventType, PostingKey};
 use mapping::Mapping;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use target::{Client, ClientOptions, Egress, Endpoint, FileStore, Posting, Preview, TokenStore};
 use tenancy::Route;
 
 use crate::{
+    Sight,
     connectors::Connectors,
     plan::{self, PlanError},
 };
@@ -20,6 +21,8 @@ pub struct Trial {
     endpoint: Endpoint,
     egress: Egress,
     timeout: Duration,
+    /// What must not be shown, whoever says it.
+    secrets: Vec<SecretString>,
 }
 
 impl Trial {
@@ -60,6 +63,7 @@ impl Trial {
             endpoint: plan::endpoint(route, event_type, &connector, auth.as_ref())?,
             egress,
             timeout: connection.timeout,
+            secrets: connection.secrets.values().flatten().cloned().collect(),
         })
     }
 
@@ -89,12 +93,13 @@ impl Trial {
         self.endpoint.preview(posting, "<id>", "<version>")
     }
 
-    /// Looks the document up at the target. Reads only.
+    /// Looks the document up at the target. Reads only. What the target says is told without the connection's secrets.
     ///
     /// # Errors
     /// The certificates that this machine trusts cannot be read.
-    pub async fn look(&self, posting: &Posting) -> io::Result<ReadBack> {
+    pub async fn look(&self, posting: &Posting) -> io::Result<Sight> {
         let client = Client::new(ClientOptions::default())?.under(&self.egress);
-        Ok(client.read_back(&self.endpoint, posting, self.timeout).await.0)
+        let seen = client.read_back(&self.endpoint, posting, self.timeout).await.0;
+        Ok(Sight::of(seen).without(self.secrets.iter().map(ExposeSecret::expose_secret)))
     }
 }

@@ -150,16 +150,7 @@ impl Maker {
 }
 
 fn connector(dir: Option<&Path>, name: &str) -> Result<Connector, SourceError> {
-    let definition = match dir {
-        None => Connector::embedded(name),
-        Some(dir) => {
-            let path = dir.join(format!("{name}.yaml"));
-            let yaml = std::fs::read_to_string(&path)
-                .map_err(|source| SourceError::File { path: path.display().to_string(), source })?;
-            Connector::parse(name, &yaml)
-        }
-    };
-    definition.map_err(|error| SourceError::Endpoint(error.into()))
+    Connector::load(dir, name).map_err(|error| SourceError::Endpoint(error.into()))
 }
 
 fn endpoint(

@@ -19,7 +19,7 @@ pub struct Options {
     pub tenants_from: TenantsFrom,
     /// How to reach the brokers, for the control topic alone.
     pub kafka: kafka::Settings,
-    /// A folder of connector definitions in the place of the embedded ones, with their programs in `<connector>/changes/`.
+    /// A folder of connectors on top of the embedded ones, with their programs in `<connector>/changes/`.
     pub connectors: Option<PathBuf>,
     /// The gateway's base URL.
     pub gateway: String,

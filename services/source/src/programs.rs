@@ -1,6 +1,9 @@
 //! The programs that make events of records: `connectors/<connector>/changes/<object>.vrl`.
 
-use std::{io::Read as _, path::Path};
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
 
 use mapping::{Program, connectors};
 
@@ -9,25 +12,34 @@ use crate::SourceError;
 /// The largest program, in bytes.
 const MAX: u64 = 256 * 1024;
 
-/// The program of an object, of the folder `dir` or of the binary.
+/// The program of an object: of the folder `dir` if it has one, else of the binary.
 pub(crate) fn load(dir: Option<&Path>, connector: &str, object: &str) -> Result<Program, SourceError> {
     let file = format!("{connector}/changes/{object}.vrl");
-    let (name, text) = match dir {
-        Some(dir) => {
-            let path = dir.join(&file);
-            let name = path.display().to_string();
-            let text = read(&path).map_err(|source| SourceError::File { path: name.clone(), source })?;
-            (name, text)
-        }
-        None => {
-            let text = connectors::embedded_file(&file).ok_or_else(|| SourceError::Setup {
-                poll: format!("connectors/{file}"),
-                what: "there is no such program in the binary; the setting `connectors` names a folder with more".into(),
-            })?;
-            (format!("connectors/{file}"), text.to_owned())
-        }
+    let (name, text) = match in_folder(dir, &file)? {
+        Some(found) => found,
+        None => embedded(&file)?,
     };
     Program::compile(&name, &text).map_err(SourceError::Program)
+}
+
+/// The name and the text of a program of the folder; none if it has none.
+fn in_folder(dir: Option<&Path>, file: &str) -> Result<Option<(String, String)>, SourceError> {
+    let Some(path) = dir.map(|dir| dir.join(file)) else { return Ok(None) };
+    let name = path.display().to_string();
+    match read(&path) {
+        Ok(text) => Ok(Some((name, text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SourceError::File { path: name, source }),
+    }
+}
+
+fn embedded(file: &str) -> Result<(String, String), SourceError> {
+    let text = connectors::embedded_file(file).ok_or_else(|| SourceError::Setup {
+        poll: format!("connectors/{file}"),
+        what: "there is no such program in the binary; the setting `connectors` names a folder with more"
+            .into(),
+    })?;
+    Ok((format!("connectors/{file}"), text.to_owned()))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -80,7 +92,17 @@ mod tests {
     fn what_is_not_there_is_told_by_its_place() {
         let error = load(None, "tryton", "invoice").unwrap_err();
         assert!(error.to_string().contains("tryton/changes/invoice.vrl"), "{error}");
+    }
+
+    #[test]
+    fn a_program_of_the_folder_comes_before_that_of_the_binary() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(Some(folder.path()), "tryton", "order").unwrap_err().code(), "SRC-0001");
+        let load = |object: &str| load(Some(folder.path()), "tryton", object);
+        assert_eq!(load("order").unwrap().name(), "connectors/tryton/changes/order.vrl");
+        assert_eq!(load("invoice").unwrap_err().code(), "SRC-0001");
+        let own = folder.path().join("tryton/changes/order.vrl");
+        std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+        std::fs::write(&own, "null").unwrap();
+        assert_eq!(load("order").unwrap().name(), own.display().to_string());
     }
 }

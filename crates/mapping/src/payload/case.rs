@@ -71,6 +71,8 @@ impl Case {
                 compare("", expected, &made, &mut differences);
                 let fields = mapping.and_then(|mapping| mapping.fields.as_ref());
                 differences.extend(fields.map(|fields| fields.check(&made)).unwrap_or_default());
+                let lookups = mapping.and_then(|mapping| mapping.lookups.as_ref());
+                differences.extend(lookups.map(|lookups| lookups.check(&made)).unwrap_or_default());
                 if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
             }
             (Ok(made), None, _) => Err(format!("it is not refused, and becomes {made}")),

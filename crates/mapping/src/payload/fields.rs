@@ -3,10 +3,8 @@
 use serde_json::Value as Json;
 use vrl::value::{Kind, kind::Collection};
 
+use super::lookups::LOOKUP;
 use crate::{Diagnostic, payload::Source};
-
-/// The name by which a payload says that something has to be looked up: whatever is found takes its place.
-const LOOKUP: &str = "$lookup";
 
 /// The fields of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

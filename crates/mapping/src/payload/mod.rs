@@ -3,6 +3,7 @@
 mod case;
 mod fields;
 mod kinds;
+mod lookups;
 mod step;
 
 use std::{cell::RefCell, ops::ControlFlow, sync::LazyLock};
@@ -22,6 +23,7 @@ use self::step::Step;
 pub use self::{
     case::{Case, Refused, event},
     fields::{Field, FieldType, Fields},
+    lookups::Lookups,
 };
 use crate::{Diagnostic, program::fits};
 
@@ -70,6 +72,8 @@ pub struct Parts {
     pub extensions: Option<Vec<(String, bool)>>,
     /// The fields that the connector's object has. Absent: nobody knows.
     pub fields: Option<Fields>,
+    /// The objects that the connector can look up. Absent: nobody knows.
+    pub lookups: Option<Lookups>,
 }
 
 /// Why an event does not become a payload.
@@ -91,6 +95,8 @@ pub struct Mapping {
     required: Vec<String>,
     /// The fields of the object, for whoever tests what was made.
     fields: Option<Fields>,
+    /// What it can refer to, for the same.
+    lookups: Option<Lookups>,
 }
 
 impl Mapping {
@@ -128,6 +134,9 @@ impl Mapping {
         if let Some(fields) = parts.fields.as_ref().filter(|_| !programs.is_empty()) {
             problems.extend(fields.misfits(&programs, &kind));
         }
+        if let Some(lookups) = &parts.lookups {
+            problems.extend(programs.iter().flat_map(|program| lookups.misspelt(program)));
+        }
         let mut rules = Vec::new();
         for rule in &parts.rules {
             match Step::compile(&rule.must.name, &rule.must.text, &kind, &metadata) {
@@ -144,7 +153,8 @@ impl Mapping {
         }
         let required = parts.extensions.iter().flatten().filter(|(_, required)| *required);
         let required = required.map(|(name, _)| name.clone()).collect();
-        let made = Self { steps, rules, required, fields: parts.fields.clone() };
+        let (fields, lookups) = (parts.fields.clone(), parts.lookups.clone());
+        let made = Self { steps, rules, required, fields, lookups };
         Ok(if made.is_empty() { None } else { Some(made) })
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use include_dir::{Dir, File, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,6 +10,7 @@ mod bulk;
 mod changes;
 mod errors;
 mod fields;
+mod files;
 mod object;
 mod paging;
 mod request;
@@ -34,6 +34,15 @@ pub enum DefinitionError {
         #[source]
         source: Box<serde_saphyr::Error>,
     },
+    /// The file cannot be read.
+    #[error("connector definition {path} cannot be read")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A value does not fit.
     #[error("connector `{name}`: {what}")]
     Value {
@@ -56,7 +65,7 @@ impl DefinitionError {
     /// The stable code, see docs/errors.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Yaml { .. } | Self::Value { .. } => "CFG-0211",
+            Self::Yaml { .. } | Self::File { .. } | Self::Value { .. } => "CFG-0211",
             Self::Auth { .. } => "CFG-0214",
         }
     }
@@ -183,30 +192,10 @@ pub struct HeaderName {
     pub header: String,
 }
 
-/// The connectors of this repository, part of the program: `<name>.yaml` is a definition.
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../connectors");
-
 impl Connector {
-    /// A definition that is part of the program.
-    pub fn embedded(name: &str) -> Result<Self, DefinitionError> {
-        let yaml = EMBEDDED.get_file(format!("{name}.yaml")).and_then(File::contents_utf8);
-        let Some(yaml) = yaml else {
-            let known = Self::embedded_names().join(", ");
-            let what = format!("there is no such target connector; the embedded ones are {known}");
-            return Err(DefinitionError::Value { name: name.to_owned(), what });
-        };
-        Self::parse(name, yaml)
-    }
-
-    /// The names of the definitions that are part of the program, in order.
-    pub fn embedded_names() -> Vec<&'static str> {
-        let stem = |file: &'static File<'_>| {
-            let yaml = file.path().extension().is_some_and(|extension| extension == "yaml");
-            file.path().file_stem()?.to_str().filter(|_| yaml)
-        };
-        let mut names: Vec<_> = EMBEDDED.files().filter_map(stem).collect();
-        names.sort_unstable();
-        names
+    /// The objects that a payload can refer to with `$lookup`, in order.
+    pub fn lookups(&self) -> impl Iterator<Item = &str> {
+        self.objects.iter().filter(|(_, object)| object.lookup.is_some()).map(|(name, _)| name.as_str())
     }
 
     /// The JSON Schema of a definition, for editors; connectors/schema.json.

@@ -1,9 +1,14 @@
 //! Where mapping and definition meet: what a base mapping makes (`connectors/<system>/mappings/tests`) becomes the requests of its
 //! object, and each part of it is of use there.
 
-use target::definition::Compare;
+use event::{EventId, PostingKey, RouteId};
+use serde_json::Value;
+use target::{Endpoint, cases::endpoint, definition::Compare};
 
 use super::*;
+
+const KEY: PostingKey =
+    PostingKey { event: EventId(uuid::Uuid::from_u128(7)), route: RouteId(1), generation: 0 };
 
 /// A case of a base mapping; here only what comes of it counts.
 #[derive(Deserialize)]
@@ -28,7 +33,7 @@ fn payloads(system: &str) -> Vec<(String, String, String, Value)> {
 
 /// Everything that goes out for a payload, or why nothing can.
 fn requests(endpoint: &Endpoint, reference: &str, payload: &Value) -> Result<String, String> {
-    let posting = endpoint.posting(key(7), reference, 3, payload.to_string().into())?;
+    let posting = endpoint.posting(KEY, reference, 3, payload.to_string().into())?;
     let sent = endpoint.preview(&posting, "ID-1", "5")?;
     Ok(sent.iter().map(|one| format!("{} {:?} {}\n", one.send, one.headers, one.body)).collect())
 }
@@ -71,7 +76,7 @@ fn every_mapped_payload_goes_out_whole() {
     for (system, (connector, _)) in definitions() {
         for (object, name, reference, payload) in payloads(&system) {
             number += 1;
-            let endpoint = endpoint(&connector, &object, None, &BTreeMap::new());
+            let endpoint = endpoint(&connector, &object, None, &BTreeMap::new()).unwrap();
             let whole = match requests(&endpoint, &reference, &payload) {
                 Ok(whole) => whole,
                 Err(why) => {

@@ -1,7 +1,12 @@
 //! Each error rule decides a case: one that never does may be wrong, or stand behind another one, and nobody would see it.
 
-use delivery::ErrorClass;
-use target::definition::RuleOutcome;
+use delivery::{Answer, ErrorClass};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use target::{
+    Meaning,
+    definition::{Object, RuleOutcome},
+};
 
 use super::*;
 
@@ -20,28 +25,35 @@ fn recorded(system: &str) -> Vec<Recorded> {
     files.map(|entry| read(entry.unwrap().path())).collect()
 }
 
+/// None of a look that went well.
+fn answer(meaning: Meaning) -> Option<Answer> {
+    match meaning {
+        Meaning::Answer(answer) => Some(answer),
+        Meaning::Found(_) | Meaning::Absent | Meaning::Several => None,
+    }
+}
+
 /// What a definition makes of every case of its system, of answers that are not ok.
 fn answers(system: &str, connector: &Connector) -> Vec<Answer> {
-    let alone = cases::<AnswerCase>(system, "answers.yaml").into_iter();
-    let mut answers: Vec<Answer> = alone
-        .filter_map(|case| match case.understood(connector).1 {
-            Meaning::Answer(answer) => Some(answer),
-            Meaning::Found(_) | Meaning::Absent | Meaning::Several => None,
-        })
-        .collect();
-    for case in cases::<BulkCase>(system, "bulk.yaml") {
-        let (endpoint, postings) = case.postings(connector);
-        let postings: Vec<_> = postings.iter().collect();
-        answers.extend(case.answers.iter().flat_map(|answer| answer.understood(&endpoint, &postings)));
+    let alone = cases::<AnswerCase>(system).into_iter();
+    let mut answers: Vec<Answer> =
+        alone.filter_map(|case| answer(case.understood(connector).unwrap().1)).collect();
+    for case in cases::<BulkCase>(system) {
+        answers.extend(case.understood(connector).unwrap());
     }
-    let some = connector.objects.keys().find(|object| written(connector, object) == *object).unwrap();
-    let write = endpoint(connector, some, None, &BTreeMap::new());
+    let is_written = |object: &Object| {
+        let operation = &object.operation;
+        operation.create.is_some() || operation.upsert.is_some() || operation.keyed.is_some()
+    };
+    let (some, _) = connector.objects.iter().find(|(_, object)| is_written(object)).unwrap();
+    let write = cases::endpoint(connector, some, None, &BTreeMap::new()).unwrap();
     answers.extend(recorded(system).iter().filter_map(|one| {
-        let (headers, body) = (headers(&one.headers), text(&one.body));
-        match write.understands("write", one.status, &headers, body.as_bytes())? {
-            Meaning::Answer(answer) => Some(answer),
-            _ => None,
+        let mut headers = HeaderMap::new();
+        for (name, value) in &one.headers {
+            headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
         }
+        let body = one.body.as_str().map_or_else(|| one.body.to_string(), str::to_owned);
+        answer(write.understands("write", one.status, &headers, body.as_bytes())?)
     }));
     answers
 }
@@ -51,7 +63,7 @@ fn answers(system: &str, connector: &Connector) -> Vec<Answer> {
 fn every_error_rule_decides_a_case() {
     let (mut idle, mut number) = (Vec::new(), 0);
     for (system, (mut connector, _)) in definitions() {
-        if cases::<AnswerCase>(&system, "answers.yaml").is_empty() {
+        if cases::<AnswerCase>(&system).is_empty() {
             continue; // our own system for tests
         }
         let of_answers = |rule: &target::definition::Rule| rule.when.transport.is_empty();

@@ -10,15 +10,6 @@ pub enum PlanError {
     /// A connector's definition does not fit.
     #[error(transparent)]
     Connector(#[from] DefinitionError),
-    /// A connector's file cannot be read.
-    #[error("connector definition {path} cannot be read")]
-    File {
-        /// The file.
-        path: String,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
     /// A route cannot be delivered.
     #[error("tenant `{tenant}`, route `{route}`: it cannot be delivered")]
     Route {

@@ -19,6 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the references of invoices begin with that are no events.
 const RAW: &str = "RAW-";
 
+/// What a posting may add to the calls, in percent: less than that.
+const LIMIT: f64 = 10.0;
+/// So many postings must be measured before the figure says anything.
+const ENOUGH: usize = 40;
+
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cost {
     /// Postings that were measured, and as many invoices that were posted by hand.
@@ -29,6 +34,13 @@ pub struct Cost {
     pub posting_ms: f64,
     /// What the posting adds to the calls.
     pub added_percent: f64,
+}
+
+impl Cost {
+    /// Whether a posting adds too much. A run that measures fewer than 40 says nothing about it.
+    pub fn is_too_much(&self) -> bool {
+        self.measured >= ENOUGH && self.added_percent >= LIMIT
+    }
 }
 
 /// Whether an invoice is one of those that were posted by hand.
@@ -92,4 +104,18 @@ async fn through(world: &mut World, batch: &[Bill]) -> anyhow::Result<Duration> 
     let span = first.zip(last).map(|(first, last)| last - first).context("an event has no outcome")?;
     anyhow::ensure!(of_batch().count() == batch.len(), "an event has no outcome");
     Ok(Duration::from_micros(span.try_into().context("an outcome before its request")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_percent_is_too_much_where_enough_was_measured() {
+        let cost =
+            |measured, added_percent| Cost { measured, raw_ms: 100.0, posting_ms: 110.0, added_percent };
+        assert!(cost(40, 10.0).is_too_much() && cost(400, 31.5).is_too_much());
+        assert!(!cost(40, 9.9).is_too_much() && !cost(40, -3.0).is_too_much());
+        assert!(!cost(39, 50.0).is_too_much(), "the small run of the tests measures two");
+    }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use event::{EventId, EventType, PostingKey};
 use serde_json::{Value, json};
-use sink::{StartError, Trial};
+use sink::{Failure, Sight, StartError, Trial};
 use target::Preview;
 use tenancy::{Environment, Offline, SecretSource, TenantSet};
 
@@ -17,7 +17,7 @@ pub(super) struct TryArgs {
     /// Folder of the tenants' configuration
     #[arg(long, value_name = "DIR", default_value = "tenants")]
     tenants: PathBuf,
-    /// Folder of connector definitions in the place of the built-in ones
+    /// Folder of connectors on top of the built-in ones: a file of it counts in the place of theirs
     #[arg(long, value_name = "DIR")]
     connectors: Option<PathBuf>,
     /// The tenant
@@ -68,18 +68,26 @@ pub(super) async fn run(args: TryArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let seen = if args.look { Some(format!("{:?}", trial.look(&posting).await?)) } else { None };
+    let seen = if args.look { Some(trial.look(&posting).await?) } else { None };
     if args.json {
         let requests: Value = requests.iter().map(as_json).collect();
-        out::line(format_args!("{:#}", json!({"requests": requests, "look": seen})));
+        let look = seen.as_ref().map(sight_json);
+        out::line(format_args!("{:#}", json!({"requests": requests, "look": look})));
     } else {
         requests.iter().for_each(show);
-        match seen {
+        match &seen {
             Some(seen) => out::line(format_args!("# the look says: {seen}")),
             None => out::line("# nothing was sent; --look makes the look for real"),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if seen.is_none_or(|seen| seen.is_answered()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn sight_json(Sight { state, document, failure }: &Sight) -> Value {
+    let failure = failure
+        .as_ref()
+        .map(|Failure { code, status, message }| json!({"code": code, "status": status, "message": message}));
+    json!({"state": state, "document": document, "failure": failure})
 }
 
 fn as_json(preview: &Preview) -> Value {

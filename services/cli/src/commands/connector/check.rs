@@ -1,4 +1,4 @@
-//! `counterfoil connector check`: what is wrong or odd about a definition.
+//! `counterfoil connector check`: what is wrong or odd about a definition and what stands beside it.
 
 use std::{
     error::Error as _,
@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use target::{Connector, DefinitionError, Severity};
 
+use super::beside;
 use crate::{
     error::{self, CommandError},
     out,
@@ -30,52 +31,67 @@ pub(super) struct CheckArgs {
 }
 
 /// A finding with its place.
-struct Told {
-    file: String,
-    line: usize,
-    column: usize,
-    error: bool,
-    what: String,
+pub(super) struct Told {
+    pub(super) file: String,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) error: bool,
+    pub(super) code: &'static str,
+    pub(super) what: String,
+}
+
+/// What was found, and how many cases were run.
+#[derive(Default)]
+struct Checked {
+    told: Vec<Told>,
+    cases: usize,
 }
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let files = files(&args.paths).map_err(error::command)?;
-    let mut told = Vec::new();
+    let mut all = Checked::default();
     for file in &files {
         let yaml = std::fs::read_to_string(file).map_err(|source| {
             error::command(CommandError::Input { file: file.display().to_string(), source })
         })?;
-        told.extend(check(&file.display().to_string(), &yaml));
+        let Checked { told, cases } = check(file, &yaml)?;
+        all.told.extend(told);
+        all.cases += cases;
     }
+    let Checked { told, cases } = all;
     let good = told.iter().all(|t| !t.error);
     if args.json {
         let findings: Value = told.iter().map(Told::json).collect();
-        out::line(format_args!(
-            "{:#}",
-            json!({"valid": good, "definitions": files.len(), "findings": findings})
-        ));
+        let document =
+            json!({"valid": good, "definitions": files.len(), "cases": cases, "findings": findings});
+        out::line(format_args!("{document:#}"));
     } else {
         told.iter().for_each(|t| out::line(t.line()));
         let errors = told.iter().filter(|t| t.error).count();
-        out::line(format!("{} definitions, {errors} errors, {} warnings", files.len(), told.len() - errors));
+        out::line(format!(
+            "{} definitions, {errors} errors, {} warnings, {cases} cases",
+            files.len(),
+            told.len() - errors
+        ));
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(file: &str, yaml: &str) -> Vec<Told> {
-    let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let at = |line: usize, column: usize, error: bool, what: String| Told {
-        file: file.to_owned(),
+        file: file.display().to_string(),
         line,
         column,
         error,
+        code: ODD,
         what,
     };
     let connector = match Connector::parse(&name, yaml) {
         Ok(connector) => connector,
         Err(error) => {
             let (line, column) = place(&error);
-            return vec![at(line, column, true, reason(&error))];
+            return Ok(Checked { told: vec![at(line, column, true, reason(&error))], cases: 0 });
         }
     };
     let mut told: Vec<Told> = target::lint(&connector, yaml)
@@ -87,7 +103,11 @@ fn check(file: &str, yaml: &str) -> Vec<Told> {
             format!("the definition says `connector: {}`, its file is called `{name}`", connector.connector);
         told.insert(0, at(1, 1, true, what));
     }
-    told
+    let folder = file.with_extension("");
+    told.extend(beside::references(&connector, &folder.join("mappings"))?);
+    let (cases, wrong) = beside::cases(&connector, &folder.join("tests"));
+    told.extend(wrong);
+    Ok(Checked { told, cases })
 }
 
 /// What the parser said, in a line, with the name that was perhaps meant.
@@ -107,14 +127,14 @@ fn place(error: &DefinitionError) -> (usize, usize) {
         DefinitionError::Yaml { source, .. } => {
             source.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize))
         }
-        DefinitionError::Value { .. } | DefinitionError::Auth { .. } => (1, 1),
+        DefinitionError::File { .. } | DefinitionError::Value { .. } | DefinitionError::Auth { .. } => (1, 1),
     }
 }
 
 impl Told {
     fn line(&self) -> String {
-        let Self { file, line, column, error, what } = self;
-        let severity = if *error { ODD } else { "warning" };
+        let Self { file, line, column, error, code, what } = self;
+        let severity = if *error { code } else { "warning" };
         format!("{file}:{line}:{column}: {severity}: {what}")
     }
 
@@ -124,7 +144,7 @@ impl Told {
             "line": self.line,
             "column": self.column,
             "severity": if self.error { "error" } else { "warning" },
-            "code": ODD,
+            "code": self.code,
             "message": self.what,
         })
     }
@@ -138,13 +158,18 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
             files.push(path.clone());
             continue;
         }
-        let unreadable = |source| CommandError::Input { file: path.display().to_string(), source };
-        let entries =
-            std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
-        let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        found.retain(|file| file.extension().is_some_and(|e| e == "yaml"));
-        found.sort();
-        files.extend(found);
+        files.extend(within(path, "yaml")?);
     }
     Ok(files)
+}
+
+/// The files of a folder with this extension, in order.
+pub(super) fn within(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, CommandError> {
+    let unreadable = |source| CommandError::Input { file: folder.display().to_string(), source };
+    let entries =
+        std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
+    let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    found.retain(|file| file.extension().is_some_and(|e| e == extension));
+    found.sort();
+    Ok(found)
 }

@@ -1,6 +1,7 @@
 //! `counterfoil connector`: definitions of systems, begun, checked and tried out.
 
 mod attempt;
+mod beside;
 mod check;
 mod new;
 mod schema;
@@ -19,23 +20,26 @@ pub struct ConnectorArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write a definition to begin with, with its mapping and the cases of its contract test
+    /// Write a definition to begin with, with a mapping and with cases: what goes out, and what answers mean
     #[command(after_help = "\
 Styles: rest (documents by our reference), search (a list that is searched), jsonrpc, graphql, form.
 
 Example:
   counterfoil connector new acme_erp --style search --dir connectors")]
     New(new::NewArgs),
-    /// Read definitions, and say what is wrong or odd about them; asks nobody
+    /// Read definitions, run the cases beside them, and say what is wrong or odd; asks nobody
     #[command(after_help = "\
-Each finding comes as file:line:column: code: what. Exit code 0: no error (there may be warnings). 1: there is one.
+The cases of connectors/<name>.yaml are connectors/<name>/tests/answers.yaml (what an answer means), requests.yaml and bulk.yaml (what goes
+out); its base mappings, connectors/<name>/mappings/*.vrl, may refer only to what it can look up. Each finding comes as file:line:column: code: what. Exit code 0: no error (there may be warnings). 1: there is one.
 
 Example:
-  counterfoil connector check connectors/acme_erp.yaml")]
+  counterfoil connector check connectors/acme_erp.yaml
+  counterfoil connector check connectors")]
     Check(check::CheckArgs),
     /// Show what a route would send for one event, with secrets left out; with --look, ask the target about the document
     #[command(after_help = "\
-Exit code 0: requests can be made. 1: the mapping or the definition refuses the event.
+With --json, `look` has `state` (same, different, unfinished, absent, several, failed), `document`, the target's id of it, and `failure`.
+Exit code 0: requests can be made, and the look was answered. 1: the mapping or the definition refuses the event, or the look failed.
 
 Example:
   counterfoil connector try --tenant acme --route customers customer.json")]

@@ -41,14 +41,25 @@ enum Style {
     Form,
 }
 
+/// The definition of a style, and its cases: answers, then requests.
+macro_rules! template {
+    ($style:literal) => {
+        [
+            include_str!(concat!("templates/", $style, ".yaml")),
+            include_str!(concat!("templates/", $style, ".answers.yaml")),
+            include_str!(concat!("templates/", $style, ".requests.yaml")),
+        ]
+    };
+}
+
 impl Style {
-    fn template(self) -> &'static str {
+    fn template(self) -> [&'static str; 3] {
         match self {
-            Self::Rest => include_str!("templates/rest.yaml"),
-            Self::Search => include_str!("templates/search.yaml"),
-            Self::Jsonrpc => include_str!("templates/jsonrpc.yaml"),
-            Self::Graphql => include_str!("templates/graphql.yaml"),
-            Self::Form => include_str!("templates/form.yaml"),
+            Self::Rest => template!("rest"),
+            Self::Search => template!("search"),
+            Self::Jsonrpc => template!("jsonrpc"),
+            Self::Graphql => template!("graphql"),
+            Self::Form => template!("form"),
         }
     }
 }
@@ -57,10 +68,14 @@ const MAPPING: &str = include_str!("templates/invoice.vrl");
 
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     let folder = args.dir.join(&args.name);
+    let [definition, answers, requests] = args.style.template();
     let files = [
-        (args.dir.join(format!("{}.yaml", args.name)), args.style.template().replace("NAME", &args.name)),
-        (folder.join("mappings/invoice.vrl"), MAPPING.replace("NAME", &args.name)),
+        (args.dir.join(format!("{}.yaml", args.name)), definition),
+        (folder.join("mappings/invoice.vrl"), MAPPING),
+        (folder.join("tests/answers.yaml"), answers),
+        (folder.join("tests/requests.yaml"), requests),
     ];
+    let files = files.map(|(path, text)| (path, text.replace("NAME", &args.name)));
     for (path, _) in &files {
         if path.exists() {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);

@@ -22,7 +22,7 @@ pub(super) struct ImpactArgs {
     /// Folder of the tenants' configuration
     #[arg(long, value_name = "DIR", default_value = "tenants")]
     tenants: PathBuf,
-    /// Folder of connectors as they would be; the built-in ones unless given
+    /// Folder of connectors as they would be, on top of the built-in ones
     #[arg(long, value_name = "DIR")]
     connectors: Option<PathBuf>,
     /// A schema as it would be, `<object>.v1.avsc`; may be given several times

@@ -50,7 +50,7 @@ struct Folders {
     /// Folder of the tenants' configuration
     #[arg(long, value_name = "DIR", default_value = "tenants")]
     tenants: PathBuf,
-    /// Folder of connector definitions in the place of the built-in ones
+    /// Folder of connectors on top of the built-in ones: a file of it counts in the place of theirs
     #[arg(long, value_name = "DIR")]
     connectors: Option<PathBuf>,
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::Args;
-use mapping::{Mapping, connectors, payload::Parts};
+use mapping::{
+    Mapping, connectors,
+    payload::{Lookups, Parts},
+};
 use serde_json::json;
 use sink::{RouteMappings, payload_fields};
 use target::Connector;
@@ -64,7 +67,8 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The cases of the base mappings in a folder of connectors; those of the built-in ones are tests of this repository.
+/// The cases of the base mappings in a folder of connectors, and of those that go with a definition of it; the others are built in, and
+/// tests of this repository.
 fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
     let Some(dir) = &folders.connectors else { return Ok(Vec::new()) };
     let connectors = connectors::load(dir).map_err(|errors| {
@@ -73,15 +77,23 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
     })?;
     let mut told = Vec::new();
     let mut definitions = BTreeMap::new();
-    for (system, object, base) in connectors.bases() {
+    let in_folder = |system: &str, object: &str| {
+        let mapping = dir.join(system).join("mappings").join(format!("{object}.vrl"));
+        mapping.exists() || dir.join(format!("{system}.yaml")).exists()
+    };
+    for (system, object, base) in connectors.bases().filter(|(system, object, _)| in_folder(system, object)) {
         let Ok(kind) = object.split('.').next().unwrap_or_default().parse() else { continue };
-        let fields = match definitions.entry(system) {
+        let definition = match definitions.entry(system) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(definition(dir, system)?),
         }
-        .as_ref()
-        .and_then(|definition| payload_fields(definition, object));
-        let parts = Parts { base: Some(base.clone()), fields: fields.clone(), ..Parts::default() };
+        .as_ref();
+        let parts = Parts {
+            base: Some(base.clone()),
+            fields: definition.and_then(|definition| payload_fields(definition, object)),
+            lookups: definition.map(|definition| Lookups::new(definition.lookups())),
+            ..Parts::default()
+        };
         let mapping = match Mapping::compile(kind, &parts) {
             Ok(mapping) => mapping,
             Err(problems) => {
@@ -100,11 +112,11 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
     Ok(told)
 }
 
-/// The definition that stands beside base mappings, if there is one.
+/// The definition of the system that base mappings are of; none where only mappings are kept of it.
 fn definition(dir: &Path, system: &str) -> anyhow::Result<Option<Connector>> {
-    let path = dir.join(format!("{system}.yaml"));
-    let Ok(yaml) = std::fs::read_to_string(path) else { return Ok(None) };
-    Connector::parse(system, &yaml).map(Some).map_err(|error| {
+    let kept = dir.join(format!("{system}.yaml")).exists() || Connector::embedded_names().contains(&system);
+    let definition = kept.then(|| Connector::load(Some(dir), system)).transpose();
+    definition.map_err(|error| {
         let code = error.code().to_owned();
         error::coded(&code, error)
     })

@@ -22,7 +22,7 @@ pub(super) struct RegionArgs {
     settings: SettingsArgs,
     #[command(flatten)]
     topics: TopicSettingsArgs,
-    /// Folder of connector definitions in the place of the built-in ones, as the services have it
+    /// Folder of connectors on top of the built-in ones, as the services have it
     #[arg(long, value_name = "DIR")]
     connectors: Option<String>,
 }

@@ -18,7 +18,7 @@ pub(super) struct ValidateArgs {
     /// Folder of the tenants' configuration
     #[arg(long, value_name = "DIR", default_value = "tenants")]
     dir: PathBuf,
-    /// Folder of connector definitions in the place of the built-in ones
+    /// Folder of connectors on top of the built-in ones: a file of it counts in the place of theirs
     #[arg(long, value_name = "DIR")]
     connectors: Option<PathBuf>,
     /// Resolve secrets and variables on this machine too; without it references are checked for their form only

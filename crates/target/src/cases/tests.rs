@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn sandbox() -> Connector {
+    Connector::embedded("sandbox").unwrap()
+}
+
+fn run<C: Case>(yaml: &str) -> Result<(), String> {
+    let cases: Vec<C> = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!((cases.len(), cases[0].name()), (1, "a case"));
+    cases[0].run(&sandbox())
+}
+
+const ANSWER: &str = "
+- name: a case
+  source: crates/sandbox/README.md
+  object: customer
+  request: upsert
+  status: 429
+  headers: {Retry-After: '7'}
+  body: {error: {code: rate_limited, message: slowly}}
+  means: {class: throttled, outcome: not_applied, wait_s: 7}
+";
+
+#[test]
+fn an_answer_that_means_something_else_is_told() {
+    assert_eq!(run::<AnswerCase>(ANSWER), Ok(()));
+    for (from, to, what) in [
+        ("class: throttled", "class: transient", "it means Means { class: Some(\"throttled\")"),
+        ("wait_s: 7", "wait_s: 8", "wait_s: Some(7.0)"),
+        ("wait_s: 7}", "wait_s: 7, code: SNK-9999}", "and not"),
+        ("status: 429", "status: 200", "outcome: \"applied\""),
+        ("upsert", "settle", "there is no request `settle`"),
+        ("object: customer", "object: custmer", "there is no object `custmer`"),
+        ("object: customer", "object: customer.void", "there is no object `customer.void`"),
+        ("source: crates/sandbox/README.md", "source: ''", "names no source"),
+        ("Retry-After:", "'no header':", "is no header"),
+        ("wait_s: 7}", "wait_s: 7}\n  left: [{remaining: 3}]", "it leaves []"),
+    ] {
+        assert!(ANSWER.contains(from), "{from}");
+        let wrong = run::<AnswerCase>(&ANSWER.replace(from, to)).unwrap_err();
+        assert!(wrong.contains(what), "{what}: {wrong}");
+    }
+}
+
+const REQUEST: &str = "
+- name: a case
+  object: customer
+  reference: C-1
+  payload: {name: Ann}
+  expect:
+    - send: GET https://system.example/api/v1/customers/by-external-id/C-1
+    - send: PUT https://system.example/api/v1/customers/by-external-id/C-1
+      headers: {content-type: application/json, authorization: '***'}
+      body: {name: Ann}
+";
+
+#[test]
+fn a_request_that_is_another_one_is_told() {
+    assert_eq!(run::<RequestCase>(REQUEST), Ok(()));
+    for (from, to, what) in [
+        ("reference: C-1", "reference: C-2", "it sends ["),
+        (
+            "content-type: application/json",
+            "content-type: text/plain",
+            "write: header `content-type` is Some",
+        ),
+        (
+            "body: {name: Ann}",
+            "body: {name: Bob}",
+            "write: the body is {\"name\":\"Ann\"}, and not {\"name\":\"Bob\"}",
+        ),
+        ("body: {name: Ann}", "body: name=Ann", "the body is"),
+        ("object: customer", "object: custmer", "`custmer` cannot be looked up"),
+    ] {
+        assert!(REQUEST.contains(from), "{from}");
+        let wrong = run::<RequestCase>(&REQUEST.replace(from, to)).unwrap_err();
+        assert!(wrong.contains(what), "{what}: {wrong}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_has_no_cases_and_one_of_another_form_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(read::<AnswerCase>(dir.path()).unwrap().is_empty());
+    fs::write(dir.path().join("answers.yaml"), ANSWER.replace("means", "meens")).unwrap();
+    assert!(matches!(read::<AnswerCase>(dir.path()), Err(CaseError::Form(_))));
+    fs::create_dir(dir.path().join("requests.yaml")).unwrap();
+    assert!(matches!(read::<RequestCase>(dir.path()), Err(CaseError::Unreadable(_))));
+}
