@@ -40,7 +40,7 @@ pub(crate) struct Bulk {
 
 /// A list of answers to items, compiled.
 #[derive(Debug)]
-struct List {
+pub(crate) struct List {
     at: JsonPath,
     name: Option<JsonPath>,
     applied: Applied,
@@ -207,7 +207,7 @@ impl Bulk {
 }
 
 impl List {
-    fn compile(list: &ItemAnswers) -> Result<Self, String> {
+    pub(crate) fn compile(list: &ItemAnswers) -> Result<Self, String> {
         let path = |text: &String| json_path(text);
         let paths = |texts: &[String]| texts.iter().map(path).collect::<Result<Vec<_>, _>>();
         Ok(Self {
@@ -228,7 +228,17 @@ impl List {
         })
     }
 
-    fn means(&self, classifier: &Classifier, (status, headers): (u16, &HeaderMap), item: &Value) -> Answer {
+    /// The answers themselves.
+    pub(crate) fn items<'a>(&self, json: &'a Value) -> Option<&'a Vec<Value>> {
+        self.at.get(json)?.as_array()
+    }
+
+    pub(crate) fn means(
+        &self,
+        classifier: &Classifier,
+        (status, headers): (u16, &HeaderMap),
+        item: &Value,
+    ) -> Answer {
         let applied = match &self.applied {
             Applied::Always(always) => *always,
             Applied::If(check) => check.holds(item),
@@ -290,7 +300,9 @@ fn check(
 ) -> Result<(), String> {
     let wrong = |what: &str| Err(what.to_owned());
     let of_none = |name: &Name| !matches!(name, Name::Items | Name::Captured(_));
-    let of_later = |name: &Name| matches!(name, Name::Id | Name::Version | Name::Items | Name::Captured(_));
+    let of_later = |name: &Name| {
+        matches!(name, Name::Id | Name::Version | Name::Items | Name::Each(_) | Name::Captured(_))
+    };
     if bulk.max_items < 2 {
         return wrong("`max_items` is at least 2");
     }

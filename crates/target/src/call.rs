@@ -82,7 +82,7 @@ impl Call {
 
     /// Whether the payload has to be parsed for it.
     pub(crate) fn needs_payload(&self) -> bool {
-        self.body.needs_payload() || self.has(&|name| matches!(name, Name::Payload(_)))
+        self.body.needs_payload() || self.has(&is_of_payload)
     }
 
     /// Whether one of its placeholders outside of a whole payload is among those that `which` picks.
@@ -190,6 +190,11 @@ fn parameter(query: &Query, known: &BTreeMap<String, String>) -> Result<Paramete
         Query::Json { json } => Parameter::Json(Json::compile(json, known)?),
         Query::Base64url { base64url } => Parameter::Base64url(Json::compile(base64url, known)?),
     })
+}
+
+/// Whether a name stands for the payload, or for a part of it.
+pub(crate) fn is_of_payload(name: &Name) -> bool {
+    matches!(name, Name::Payload(_) | Name::Each(_) | Name::Items)
 }
 
 /// An address is one whatever its placeholders stand for. One that begins with what the system says at sign-in is

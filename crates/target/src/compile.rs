@@ -14,7 +14,8 @@ use crate::{
         self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup,
         LookupFirst, Object, Operation, Request, Write,
     },
-    endpoint::{Step, is_key},
+    each::Each,
+    endpoint::{Done, Step, is_key},
     feed::{Feed, onward},
     finder::{Check, Finder},
     template::{Name, Text},
@@ -86,11 +87,17 @@ impl<'a> Compiler<'a> {
     }
 
     fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
+        let call = self.any_request(request, path, writes)?;
+        if call.has(&|name| matches!(name, Name::Items | Name::Each(_))) {
+            let what = "{{items}} stands for something in the request of a `bulk` only, or, as {{each}}, of a step with `each`";
+            return Err(self.wrong(what.into()));
+        }
+        Ok(call)
+    }
+
+    fn any_request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
-        if call.has(&|name| *name == Name::Items) {
-            return Err(self.wrong("{{items}} stands for something in the request of a `bulk` only".into()));
-        }
         self.only_captured(|which| call.has(which))?;
         Ok(call)
     }
@@ -242,20 +249,39 @@ impl<'a> Compiler<'a> {
         operation: &Operation,
         path: &str,
         class: Class,
-    ) -> Result<(Vec<Step>, Vec<Check>), EndpointError> {
-        let mut steps = (Vec::new(), Vec::new());
-        for step in &operation.then {
-            // A step has no body unless it says so.
-            let mut call = self.request(&step.request, path, false)?;
-            if let (Some(key), Class::Keyed { .. }) = (&self.connector.key, class)
-                && key.place == KeyPlace::Query
-            {
-                call.add_key(&key.name);
-            }
-            steps.0.push(Step { name: step.name.clone(), call, ok: step.ok.clone() });
-            steps.1.push(Check::compile(&step.done).map_err(|what| self.wrong(what))?);
+    ) -> Result<Vec<Step>, EndpointError> {
+        operation.then.iter().map(|step| self.step(step, path, class)).collect()
+    }
+
+    fn step(&self, step: &definition::Step, path: &str, class: Class) -> Result<Step, EndpointError> {
+        let wrong = |what: String| self.wrong(format!("step `{}`: {what}", step.name));
+        // A step has no body unless it says so.
+        let mut call = match &step.each {
+            None => self.request(&step.request, path, false)?,
+            Some(_) => self.any_request(&step.request, path, false)?,
+        };
+        let done = match (&step.done, &step.each) {
+            (Some(condition), None) => Done::If(Check::compile(condition).map_err(wrong)?),
+            (None, Some(each)) => Done::Each(Box::new(self.each(each, &call, path, class).map_err(wrong)?)),
+            _ => return Err(wrong("it has either `done` or `each`".into())),
+        };
+        if let (Some(key), Class::Keyed { .. }) = (&self.connector.key, class)
+            && key.place == KeyPlace::Query
+        {
+            call.add_key(&key.name);
         }
-        Ok(steps)
+        Ok(Step { name: step.name.clone(), call, ok: step.ok.clone(), done })
+    }
+
+    fn each(&self, each: &definition::Each, write: &Call, path: &str, class: Class) -> Result<Each, String> {
+        if class_keyed(class) && each.at_once > 1 {
+            return Err("class keyed needs a key for each element: `at_once` is 1".into());
+        }
+        let call = |request: &Request| self.any_request(request, path, false).map_err(|e| e.to_string());
+        let look = each.found.request.as_ref().map(call).transpose()?;
+        let one = |one: &definition::OneElement| Ok::<_, String>((call(&one.request)?, one.ok.clone()));
+        let (change, remove) = (each.change.as_ref().map(one), each.remove.as_ref().map(one));
+        Each::compile(each, write, (look, change.transpose()?, remove.transpose()?), &self.known)
     }
 
     /// Whether the key really goes out with the write.

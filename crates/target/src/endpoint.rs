@@ -14,11 +14,13 @@ use crate::{
     Authenticator, Misfit, auth,
     bulk::Bulk,
     call::{Call, Impossible},
-    classify::Classifier,
+    classify::{Classifier, lost},
     compile::{Compiler, OPERATION_NEEDS_LOOKUP},
     definition::{Connector, DefinitionError, KeyPlace, LookupFirst, Signal},
+    each::Each,
     feed::{Feed, Walk},
     finder::{Check, Finder, Place},
+    operation::Exchange,
     posting::Posting,
     references::Found,
     signals::Told,
@@ -97,6 +99,25 @@ pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) call: Call,
     pub(crate) ok: Vec<u16>,
+    pub(crate) done: Done,
+}
+
+/// How a look tells that a step was done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// By the document.
+    If(Check),
+    /// By the elements that are there: it is made for each of a list.
+    Each(Box<Each>),
+}
+
+impl Done {
+    pub(crate) fn each(&self) -> Option<&Each> {
+        match self {
+            Self::If(_) => None,
+            Self::Each(each) => Some(each),
+        }
+    }
 }
 
 /// The change of a document that a look has found.
@@ -118,6 +139,8 @@ pub struct Endpoint {
     reference_chars: Option<String>,
     looks_first: bool,
     repeats_harm: bool,
+    /// Whether what the write answers to with ok was not there before.
+    creates: bool,
     pub(crate) write: Call,
     /// How several are written at once.
     pub(crate) bulk: Option<Bulk>,
@@ -125,7 +148,6 @@ pub struct Endpoint {
     id: Option<Place>,
     pub(crate) update: Option<Change>,
     pub(crate) steps: Vec<Step>,
-    pub(crate) checks: Vec<Check>,
     pub(crate) finder: Option<Finder>,
     /// How it is asked for what has changed.
     pub(crate) feed: Option<Feed>,
@@ -162,7 +184,7 @@ impl Endpoint {
         let on_existing = compiler.on_existing(object, operation, write, class, finder.as_ref())?;
         let steps = compiler.steps(operation, &path, class)?;
         let looks_first = operation.lookup_first == LookupFirst::Always;
-        if (looks_first || !steps.0.is_empty()) && finder.is_none() && !matches!(class, Class::Keyed { .. }) {
+        if (looks_first || !steps.is_empty()) && finder.is_none() && !matches!(class, Class::Keyed { .. }) {
             return Err(compiler.wrong(format!("`{object}` {OPERATION_NEEDS_LOOKUP}")));
         }
         let mut call = compiler.call(&write.request, &path)?;
@@ -178,13 +200,13 @@ impl Endpoint {
             Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
         });
         let update: Option<Change> = update.transpose()?;
-        let plain = steps.0.is_empty() && !looks_first && !call.has_body_of_its_own();
+        let plain = steps.is_empty() && !looks_first && !call.has_body_of_its_own();
         let keyed = matches!(class, Class::Keyed { .. });
         let replayed =
             connector.key.as_ref().filter(|_| keyed).map(|key| key.replayed.clone()).unwrap_or_default();
         let in_header = |key: &&crate::definition::Key| keyed && key.place == KeyPlace::Header;
         let (headers, later) = compiler.headers()?;
-        let mut endpoint = Self {
+        Ok(Self {
             class,
             lag_ms: compiler.lag(definition.lookup.as_ref())?,
             on_existing,
@@ -192,14 +214,14 @@ impl Endpoint {
             max_reference: definition.reference.max_len,
             reference_chars: definition.reference.chars.clone(),
             looks_first,
-            repeats_harm: !steps.0.is_empty() || class == Class::Upsert && operation.upsert.is_none(),
+            repeats_harm: !steps.is_empty() || class == Class::Upsert && operation.upsert.is_none(),
+            creates: !operation.upsert.as_ref().is_some_and(|upsert| std::ptr::eq(upsert, write)),
             bulk,
             write: call,
             ok: write.ok.clone(),
             id: write.id.as_deref().map(Place::parse).transpose().map_err(|what| compiler.wrong(what))?,
             update,
-            steps: steps.0,
-            checks: steps.1,
+            steps,
             finder,
             feed: definition.changes.as_ref().map(|c| compiler.feed(c, &path)).transpose()?,
             finders: compiler.finders()?,
@@ -218,9 +240,7 @@ impl Endpoint {
                 .transpose()?,
             classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
             signals: connector.signals.clone(),
-        };
-        endpoint.steps.shrink_to_fit();
-        Ok(endpoint)
+        })
     }
 
     /// What an answer tells of the limits of its account.
@@ -289,6 +309,34 @@ impl Endpoint {
     /// Whether a look before each repeat is both needed and possible.
     pub(crate) fn is_harmed_by_repeats(&self) -> bool {
         self.repeats_harm && self.class == Class::Upsert
+    }
+
+    /// Whether a document is new once the write has answered that it is written.
+    pub(crate) fn creates(&self) -> bool {
+        self.creates
+    }
+
+    /// Whether there are lists whose elements are written one by one.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.steps.iter().any(|step| step.done.each().is_some())
+    }
+
+    /// Takes those lists out of a payload: what is left is of the write, and of the look for the document.
+    pub(crate) fn cut(&self, payload: &mut Value) {
+        let Some(fields) = payload.as_object_mut() else { return };
+        for each in self.steps.iter().filter_map(|step| step.done.each()) {
+            fields.remove(&each.list);
+        }
+    }
+
+    /// The payload without those lists.
+    pub(crate) fn head(&self, payload: &Bytes) -> Bytes {
+        if !self.has_lists() {
+            return payload.clone();
+        }
+        let mut head: Value = serde_json::from_slice(payload).unwrap_or(Value::Null);
+        self.cut(&mut head);
+        head.to_string().into()
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -399,16 +447,16 @@ impl Endpoint {
         Ok(self.id.as_ref().and_then(|place| place.value(&json, headers)))
     }
 
-    /// What the answer to a step means.
-    pub(crate) fn stepped(
+    /// What the answer to a step means, whose statuses `ok` say that it is done.
+    pub(crate) fn is_ok(
         &self,
-        step: &Step,
+        ok: &[u16],
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), Answer> {
         let failed = || Err(self.classifier.classify_write(status, headers, body));
-        if !step.ok.contains(&status) {
+        if !ok.contains(&status) {
             return failed();
         }
         if !self.classifier.looks_into_ok() {
@@ -418,6 +466,26 @@ impl Endpoint {
         if self.classifier.is_error(&json) { failed() } else { Ok(()) }
     }
 
+    /// What the answer to a step for `number` elements means.
+    pub(crate) fn stepped_for(
+        &self,
+        step: &Step,
+        each: &Each,
+        (status, headers, body): &Exchange,
+        number: usize,
+    ) -> Result<(), Answer> {
+        let Some(list) = each.answers.as_ref().filter(|_| step.ok.contains(status)) else {
+            return self.is_ok(&step.ok, *status, headers, body);
+        };
+        let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let Some(items) = list.items(&json).filter(|items| items.len() == number) else {
+            self.is_ok(&step.ok, *status, headers, body)?;
+            return Err(lost("the answer does not say of each element what became of it"));
+        };
+        let answers = items.iter().map(|item| list.means(&self.classifier, (*status, headers), item));
+        worst(answers)
+    }
+
     /// What the answer to a posting means, as the tests of connectors ask.
     pub fn meaning(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
         match self.written(None, status, headers, body) {
@@ -425,6 +493,19 @@ impl Endpoint {
             Err(answer) => answer,
         }
     }
+}
+
+/// What several answers mean together: what nobody knows counts more than what is refused for good, and that more than what may come.
+fn worst(answers: impl Iterator<Item = Answer>) -> Result<(), Answer> {
+    let weight = |answer: &Answer| match answer {
+        Answer::Applied { .. } => 0,
+        Answer::Again { .. } | Answer::Unfinished { .. } => 1,
+        Answer::Refused(_) | Answer::Stuck(_) => 2,
+        Answer::Unknown(_) | Answer::Replayed(_) => 3,
+    };
+    // Of those that weigh the same, the first.
+    let worst = answers.reduce(|worst, next| if weight(&next) > weight(&worst) { next } else { worst });
+    worst.filter(|answer| weight(answer) > 0).map_or(Ok(()), Err)
 }
 
 /// Before we are signed in.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use delivery::{Answer, ReadBack};
+use delivery::Answer;
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -11,7 +11,6 @@ use crate::{
     classify::{Classifier, lost},
     definition::{Compare, CompareWord, Condition, Lookup},
     path::JsonPath,
-    posting::Standing,
     template::plain,
 };
 
@@ -155,37 +154,9 @@ impl Finder {
             Sameness::Payload => contains(stands, &sent()),
             Sameness::Fields(fields) => {
                 let sent = sent();
-                fields.iter().all(|(ours, theirs)| match (ours.get(&sent), theirs.get(stands)) {
-                    (Some(ours), Some(theirs)) => contains(theirs, ours) || reads_the_same(ours, theirs),
-                    (ours, theirs) => ours.or(theirs).is_none_or(is_blank),
-                })
+                fields.iter().all(|(ours, theirs)| agree(ours.get(&sent), theirs.get(stands)))
             }
         }
-    }
-
-    /// What a look says about a posting of `payload` with the steps that `checks` tell done from not done.
-    pub(crate) fn judge(
-        &self,
-        sight: Sight,
-        payload: &[u8],
-        checks: &[Check],
-    ) -> (ReadBack, Option<Standing>) {
-        let (id, version, whole) = match sight {
-            Sight::Absent => return (ReadBack::Absent, None),
-            Sight::Several => return (ReadBack::Several, None),
-            Sight::Failed(answer) => return (ReadBack::Failed(answer), None),
-            Sight::Found { id, version, whole } => (id, version, whole),
-        };
-        let document = id.as_ref().map(|id| plain(id).into());
-        let differs = !self.is_same(&whole, payload);
-        let step = checks.iter().position(|check| !check.holds(&whole));
-        let seen = match (differs, step) {
-            (true, _) => ReadBack::Differs { document },
-            (false, Some(_)) => ReadBack::Unfinished { document },
-            (false, None) => ReadBack::Matches { document },
-        };
-        let step = step.unwrap_or(checks.len());
-        (seen, Some(Standing { id, version, differs, step }))
     }
 }
 
@@ -249,11 +220,21 @@ fn sameness(compare: &Compare) -> Result<Sameness, String> {
     Ok(match compare {
         Compare::Word(CompareWord::Payload) => Sameness::Payload,
         Compare::Word(CompareWord::Exists) => Sameness::Exists,
-        Compare::Fields(fields) => {
-            let pair = |(ours, theirs): (&String, &String)| Ok((json_path(ours)?, json_path(theirs)?));
-            Sameness::Fields(fields.iter().map(pair).collect::<Result<_, String>>()?)
-        }
+        Compare::Fields(fields) => Sameness::Fields(pairs(fields)?),
     })
+}
+
+/// Paths into what we send, and into what stands there.
+pub(crate) fn pairs(paths: &BTreeMap<String, String>) -> Result<Vec<(JsonPath, JsonPath)>, String> {
+    paths.iter().map(|(ours, theirs)| Ok((json_path(ours)?, json_path(theirs)?))).collect()
+}
+
+/// Whether what we send and what stands there are the same.
+pub(crate) fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => contains(theirs, ours) || written(ours) == written(theirs),
+        (ours, theirs) => ours.or(theirs).is_none_or(is_blank),
+    }
 }
 
 /// Whether everything that was sent stands there; the target may have added fields of its own. What was looked up on
@@ -272,7 +253,7 @@ fn contains(stands: &Value, sent: &Value) -> bool {
 }
 
 /// What stands for nothing: systems give back an empty text, null or no field at all for a field that is not set.
-fn is_blank(value: &Value) -> bool {
+pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -281,10 +262,10 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// `1` and `"1"`, `"10.50"` and `10.5`: systems differ in how they write what is the same.
-fn reads_the_same(a: &Value, b: &Value) -> bool {
-    let (a, b) = (plain(a), plain(b));
-    let decimal =
-        |text: &str| text.contains('.').then(|| text.trim_end_matches('0').trim_end_matches('.').to_owned());
-    a == b || decimal(&a).unwrap_or_else(|| a.clone()) == decimal(&b).unwrap_or_else(|| b.clone())
+/// A value as text, a number in its shortest form: systems write `1` and `"1"`, `"10.50"` and `10.5` for what is the same.
+pub(crate) fn written(value: &Value) -> String {
+    let text = plain(value);
+    let is_decimal =
+        text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
+    if is_decimal { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

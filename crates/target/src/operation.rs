@@ -18,7 +18,7 @@ use crate::{
     bulk::Bulk,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
-    endpoint::{Change as Update, Step, nothing_captured},
+    endpoint::{Change as Update, Done, Step, nothing_captured},
     finder::{Finder, Sight},
     references::{self, Reference},
     signals::retry_after,
@@ -104,15 +104,37 @@ impl Run<'_> {
             let failed = crate::classify::unreachable("the target cannot be read");
             return (ReadBack::Failed(failed), None);
         };
-        let payload = match finder.call.needs_payload() {
-            true => serde_json::from_slice(&self.posting.payload).unwrap_or(Value::Null),
-            false => Value::Null,
+        let (id, version, whole) =
+            match self.sight(finder, &self.names(&self.look_payload(finder), None, None)).await {
+                Sight::Absent => return (ReadBack::Absent, None),
+                Sight::Several => return (ReadBack::Several, None),
+                Sight::Failed(answer) => return (ReadBack::Failed(answer), None),
+                Sight::Found { id, version, whole } => (id, version, whole),
+            };
+        let document = id.as_ref().map(|id| plain(id).into());
+        let differs = !finder.is_same(&whole, &self.endpoint.head(&self.posting.payload));
+        let standing = Standing { id, version, differs, step: 0 };
+        let (step, elements_differ) = match self.progress(&whole, &standing).await {
+            Ok(progress) => progress,
+            Err(failed) => return (failed, None),
         };
-        let sight = self.sight(finder, &self.names(&payload, None, None)).await;
-        finder.judge(sight, &self.posting.payload, &self.endpoint.checks)
+        let seen = match (differs || elements_differ, step < self.endpoint.steps.len()) {
+            (true, _) => ReadBack::Differs { document },
+            (false, true) => ReadBack::Unfinished { document },
+            (false, false) => ReadBack::Matches { document },
+        };
+        (seen, Some(Standing { step, ..standing }))
     }
 
-    async fn sight(&self, finder: &Finder, names: &Names<'_>) -> Sight {
+    /// What a look needs of the payload.
+    pub(crate) fn look_payload(&self, finder: &Finder) -> Value {
+        match finder.call.needs_payload() {
+            true => serde_json::from_slice(&self.posting.payload).unwrap_or(Value::Null),
+            false => Value::Null,
+        }
+    }
+
+    pub(crate) async fn sight(&self, finder: &Finder, names: &Names<'_>) -> Sight {
         match self.exchange(&finder.call, names, None, &Bytes::new(), false).await {
             Ok((status, headers, body)) => finder.see(&self.endpoint.classifier, status, &headers, &body),
             Err(answer) => Sight::Failed(answer),
@@ -128,7 +150,10 @@ impl Run<'_> {
     /// From the beginning: the write, then all steps.
     async fn begin(&self) -> Answer {
         let write = &self.endpoint.write;
-        let (payload, raw) = match self.payload(write).await {
+        if let Err(answer) = self.check_elements() {
+            return answer;
+        }
+        let (payload, raw) = match self.payload(write, false).await {
             Ok(ready) => ready,
             Err(answer) => return answer,
         };
@@ -140,11 +165,11 @@ impl Run<'_> {
     /// From where it stands: the change, if it says something else, then the steps that are not done.
     async fn go_on(&self, standing: &Standing) -> Answer {
         if !standing.differs {
-            return self.steps(standing.step, standing.id.clone()).await;
+            return self.steps(standing.step, standing.id.clone(), false).await;
         }
         let change = self.endpoint.update.as_ref();
         let call = change.map_or(&self.endpoint.write, |change| &change.call);
-        let (payload, raw) = match self.payload(call).await {
+        let (payload, raw) = match self.payload(call, false).await {
             Ok(ready) => ready,
             Err(answer) => return answer,
         };
@@ -166,7 +191,8 @@ impl Run<'_> {
         match self.endpoint.written(change, status, &headers, &body) {
             Ok(id) => {
                 let id = id.or_else(|| standing.and_then(|s| s.id.clone()));
-                self.steps(standing.map_or(0, |s| s.step), id).await
+                let fresh = standing.is_none() && self.endpoint.creates();
+                self.steps(standing.map_or(0, |s| s.step), id, fresh).await
             }
             Err(answer) => {
                 self.endpoint.found.forget();
@@ -187,11 +213,11 @@ impl Run<'_> {
         }
     }
 
-    /// The steps from `first` on. What is written already stays so whatever becomes of them: none of their troubles may
-    /// lead to another write without a look.
-    async fn steps(&self, first: usize, id: Option<Value>) -> Answer {
+    /// The steps from `first` on; `fresh` says that the document was made a moment ago. What is written already stays so whatever becomes
+    /// of them: none of their troubles may lead to another write without a look.
+    async fn steps(&self, first: usize, id: Option<Value>, fresh: bool) -> Answer {
         for step in self.endpoint.steps.get(first..).unwrap_or_default() {
-            if let Err(answer) = self.step(step, id.as_ref()).await {
+            if let Err(answer) = self.step(step, id.as_ref(), fresh).await {
                 let at = |reason: Reason| {
                     let document = id.as_ref().map(plain).unwrap_or_default();
                     let message = format!("step `{}` of document {document}: {}", step.name, reason.message);
@@ -212,35 +238,47 @@ impl Run<'_> {
         Answer::Applied { document: id.as_ref().map(|id| plain(id).into()) }
     }
 
-    async fn step(&self, step: &Step, id: Option<&Value>) -> Result<(), Answer> {
-        let (payload, raw) = self.payload(&step.call).await?;
+    async fn step(&self, step: &Step, id: Option<&Value>, fresh: bool) -> Result<(), Answer> {
+        if let Done::Each(each) = &step.done {
+            return self.repeat((step, each), id, fresh).await;
+        }
+        let (payload, raw) = self.payload(&step.call, true).await?;
         let names = Names { step: Some(&step.name), ..self.names(&payload, id, None) };
         let (status, headers, body) = self.exchange(&step.call, &names, None, &raw, true).await?;
-        self.endpoint.stepped(step, status, &headers, &body)
+        self.endpoint.is_ok(&step.ok, status, &headers, &body)
     }
 
-    /// The payload for a request: parsed if it needs that, with its references resolved, and its bytes.
-    async fn payload(&self, call: &Call) -> Result<(Value, Bytes), Answer> {
+    /// The payload for a request: parsed if it needs that, with its references resolved, and its bytes. Only a step sees the lists whose
+    /// elements are written one by one.
+    pub(crate) async fn payload(&self, call: &Call, of_step: bool) -> Result<(Value, Bytes), Answer> {
         let raw = &self.posting.payload;
         let refers = references::may_have(raw) && call.sends_payload();
-        if !refers && !call.needs_payload() {
+        let cuts = !of_step && self.endpoint.has_lists() && call.sends_payload();
+        if !refers && !cuts && !call.needs_payload() {
             return Ok((Value::Null, raw.clone()));
         }
         let mut payload: Value = serde_json::from_slice(raw).unwrap_or(Value::Null);
-        if !refers {
-            return Ok((payload, raw.clone()));
+        if refers {
+            self.resolve_all(&mut payload).await?;
         }
+        if cuts {
+            self.endpoint.cut(&mut payload);
+        }
+        let raw = if refers || cuts { payload.to_string().into() } else { raw.clone() };
+        Ok((payload, raw))
+    }
+
+    async fn resolve_all(&self, payload: &mut Value) -> Result<(), Answer> {
         let (mut found, mut documents) = (BTreeMap::new(), BTreeMap::new());
-        for reference in references::collect(&payload).map_err(|what| impossible(&what))? {
+        for reference in references::collect(payload).map_err(|what| impossible(&what))? {
             let value = match self.endpoint.found.get(&reference) {
                 Some(value) => value,
                 None => self.resolve(&reference, &mut documents).await?,
             };
             found.insert(reference, value);
         }
-        references::replace(&mut payload, &found);
-        let raw = payload.to_string().into();
-        Ok((payload, raw))
+        references::replace(payload, &found);
+        Ok(())
     }
 
     /// What takes the place of a reference. A payload that wants several things of one document looks for it once.
@@ -302,7 +340,7 @@ impl Run<'_> {
     }
 
     /// One request and its answer.
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         call: &Call,
         names: &Names<'_>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use delivery::Answer;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -10,7 +11,10 @@ use crate::{
     Endpoint, Posting,
     bulk::of_all,
     call::{Call, Impossible},
+    each::Each,
+    endpoint::Step,
     finder::Sight,
+    operation::Exchange,
     references,
     template::{Scope as Names, plain},
 };
@@ -54,24 +58,50 @@ impl Endpoint {
         let found = references::collect(&payload)?;
         let found = found.into_iter().map(|r| (r.clone(), json!(format!("{}-{}", r.object, r.reference))));
         references::replace(&mut payload, &found.collect());
+        let mut head = payload.clone();
+        self.cut(&mut head);
         let (id, version) = (Value::from(id), Some(version));
-        let mut previews = Vec::new();
-        let mut add = |request: &str, call: &Call, names: &Names<'_>, writes: bool| {
-            previews.push(self.sketch(request, call, names, writes)?);
-            Ok::<_, String>(())
-        };
         let captured = self.would_capture();
         let names = |payload| Names::of(posting, payload, &captured);
+        let mut previews = Vec::new();
         if let Some(finder) = &self.finder {
-            add("lookup", &finder.call, &names(&sent), false)?;
+            previews.push(self.sketch("lookup", &finder.call, &names(&sent), false)?);
         }
-        add("write", &self.write, &names(&payload), true)?;
-        let later = Names { id: Some(&id), version, ..names(&payload) };
+        previews.push(self.sketch("write", &self.write, &names(&head), true)?);
         if let Some(update) = &self.update {
-            add("update", &update.call, &later, true)?;
+            let later = Names { id: Some(&id), version, ..names(&head) };
+            previews.push(self.sketch("update", &update.call, &later, true)?);
         }
         for step in &self.steps {
-            add(&step.name, &step.call, &Names { step: Some(&step.name), version: None, ..later }, true)?;
+            let names = Names { id: Some(&id), step: Some(&step.name), ..names(&payload) };
+            match step.done.each() {
+                None => previews.push(self.sketch(&step.name, &step.call, &names, true)?),
+                Some(each) => previews.extend(self.sketch_each((step, each), &names)?),
+            }
+        }
+        Ok(previews)
+    }
+
+    /// The requests of a step for each element: the look for them, the writes, the change of the first and the removal of one.
+    fn sketch_each(&self, (step, each): (&Step, &Each), names: &Names<'_>) -> Result<Vec<Preview>, String> {
+        let elements = each.elements(names.payload)?;
+        let mut previews = Vec::new();
+        if let Some(look) = &each.look {
+            previews.push(self.sketch(&format!("{}.found", step.name), look, names, false)?);
+        }
+        for (at, chunk) in elements.chunks(each.at_once).enumerate() {
+            let items = chunk.iter().map(|element| each.item(names, element));
+            let items = items.collect::<Result<Value, _>>().map_err(|Impossible(what)| what)?;
+            let key = format!("{}-{}", step.name, at * each.at_once + 1);
+            let names = Names { step: Some(&key), each: chunk.first(), items: Some(&items), ..*names };
+            previews.push(self.sketch(&step.name, &step.call, &names, true)?);
+        }
+        if let Some(((call, _), first)) = each.change.as_ref().zip(elements.first()) {
+            let names = Names { each: Some(first), ..*names };
+            previews.push(self.sketch(&format!("{}.change", step.name), call, &names, true)?);
+        }
+        if let Some((call, _)) = &each.remove {
+            previews.push(self.sketch(&format!("{}.remove", step.name), call, names, true)?);
         }
         Ok(previews)
     }
@@ -166,11 +196,32 @@ impl Endpoint {
                 )
             }
             "write" | "create" | "upsert" | "keyed" => Meaning::Answer(self.meaning(status, headers, body)),
-            step => {
-                let step = self.steps.iter().find(|one| one.name == step)?;
-                let answer = self.stepped(step, status, headers, body).err();
-                Meaning::Answer(answer.unwrap_or_else(|| done(None)))
-            }
+            step => self.understands_step(step, (status, headers.clone(), Bytes::copy_from_slice(body)))?,
         })
+    }
+
+    /// The same of a step, and of the other requests of one that is made for each element: `<step>.found`, `.change`, `.remove`.
+    fn understands_step(&self, request: &str, exchange: Exchange) -> Option<Meaning> {
+        let (name, of) = request.split_once('.').unwrap_or((request, ""));
+        let step = self.steps.iter().find(|one| one.name == name)?;
+        let (status, headers, body) = &exchange;
+        let plainly = |ok: &[u16]| self.is_ok(ok, *status, headers, body);
+        let result = match (of, step.done.each()) {
+            ("", None) => plainly(&step.ok),
+            ("", Some(each)) => {
+                let json = serde_json::from_slice(body).unwrap_or(Value::Null);
+                let said = each.answers.as_ref().and_then(|list| list.items(&json)).map_or(1, Vec::len);
+                self.stepped_for(step, each, &exchange, said)
+            }
+            ("found", Some(each)) => match each.see(&self.classifier, (*status, headers, body)) {
+                Ok(there) if there.is_empty() => return Some(Meaning::Absent),
+                Ok(_) => return Some(Meaning::Found(None)),
+                Err(answer) => Err(answer),
+            },
+            ("change", Some(each)) => plainly(&each.change.as_ref()?.1),
+            ("remove", Some(each)) => plainly(&each.remove.as_ref()?.1),
+            _ => return None,
+        };
+        Some(Meaning::Answer(result.err().unwrap_or(Answer::Applied { document: None })))
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 mod auth;
 mod bulk;
 mod changes;
+mod each;
 mod errors;
 mod fields;
 mod files;
@@ -19,7 +20,7 @@ pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
 pub use self::{
-    auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, paging::*, request::*, signal::*,
+    auth::*, bulk::*, changes::*, each::*, errors::*, fields::*, object::*, paging::*, request::*, signal::*,
 };
 
 /// What is wrong with a connector definition.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     bulk::Bulk,
     changes::Changes,
+    each::Each,
     fields::PayloadField,
     request::Request,
     value::{DurationText, OneOrMany, duration_ms, one_or_many},
@@ -153,8 +154,10 @@ pub struct Step {
     pub request: Request,
     /// The statuses that say it is done.
     pub ok: Vec<u16>,
-    /// How a look tells that it was done.
-    pub done: Condition,
+    /// How a look tells that it was done. A step with `each` has none.
+    pub done: Option<Condition>,
+    /// For which list of the payload it is made, once for each element.
+    pub each: Option<Each>,
 }
 
 /// A condition on what a look found.
@@ -208,7 +211,7 @@ pub struct Lookup {
     pub lag_ms: u64,
 }
 
-fn ok() -> u16 {
+pub(super) fn ok() -> u16 {
     200
 }
 

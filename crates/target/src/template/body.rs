@@ -55,7 +55,7 @@ impl Body {
     pub(crate) fn needs_payload(&self) -> bool {
         match self {
             Self::Empty | Self::Payload => false,
-            Self::Json(json) | Self::Form(json) => json.has(&|name| matches!(name, Name::Payload(_))),
+            Self::Json(json) | Self::Form(json) => json.has(&crate::call::is_of_payload),
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Filter {
     Raw,
     /// Between single quotes, with those inside doubled: a literal of SQL, SuiteQL and OData.
     Quoted,
+    /// Between single quotes, with a backslash before those inside and before backslashes: a literal of SOQL.
+    Escaped,
     /// As a JSON text, with its quotes.
     Json,
     Base64,
@@ -37,6 +39,7 @@ impl Filter {
             "percent" => Self::Percent,
             "raw" => Self::Raw,
             "quoted" => Self::Quoted,
+            "escaped" => Self::Escaped,
             "json" => Self::Json,
             "base64" => Self::Base64,
             "base64url" => Self::Base64Url,
@@ -45,7 +48,7 @@ impl Filter {
             "emptied" => Self::Emptied,
             _ => {
                 return Err(format!(
-                    "there is no filter `{name}`; there are percent, raw, quoted, json, base64, base64url, number, present, emptied"
+                    "there is no filter `{name}`; there are percent, raw, quoted, escaped, json, base64, base64url, number, present, emptied"
                 ));
             }
         })
@@ -65,6 +68,7 @@ impl Filter {
             Self::Percent => utf8_percent_encode(&text, RESERVED).to_string(),
             Self::Raw | Self::Number | Self::Present | Self::Emptied => text,
             Self::Quoted => format!("'{}'", text.replace('\'', "''")),
+            Self::Escaped => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Base64 => BASE64_STANDARD.encode(text),
             Self::Base64Url => BASE64_URL_SAFE.encode(text),
@@ -108,6 +112,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_literal_ends_where_it_should() {
+        let text = |filter: Filter| filter.apply(r"O'Neil\".to_owned());
+        assert_eq!(text(Filter::Quoted), r"'O''Neil\'");
+        assert_eq!(text(Filter::Escaped), r"'O\'Neil\\'");
+    }
 
     #[test]
     fn what_is_null_goes_or_becomes_an_empty_text() {

@@ -36,6 +36,8 @@ pub(crate) enum Name {
     Captured(Box<str>),
     /// The items of a request for several.
     Items,
+    /// The element of a list that a step is made for, or what stands in it at a path.
+    Each(JsonPath),
 }
 
 /// What placeholders are filled with.
@@ -51,6 +53,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) captured: &'a BTreeMap<String, String>,
     /// Of a request for several.
     pub(crate) items: Option<&'a Value>,
+    /// Of a step for each element of a list.
+    pub(crate) each: Option<&'a Value>,
 }
 
 impl<'a> Scope<'a> {
@@ -60,7 +64,7 @@ impl<'a> Scope<'a> {
         payload: &'a Value,
         captured: &'a BTreeMap<String, String>,
     ) -> Self {
-        Self { posting, payload, id: None, version: None, step: None, captured, items: None }
+        Self { posting, payload, id: None, version: None, step: None, captured, items: None, each: None }
     }
 }
 
@@ -86,6 +90,11 @@ impl Name {
                     let path = JsonPath::parse(&format!("$.{path}"));
                     Self::Payload(path.ok_or_else(|| format!("`{text}` is no path"))?)
                 }
+                None if text == "each" => Self::Each(JsonPath::root()),
+                Some(("each", path)) => {
+                    let path = JsonPath::parse(&format!("$.{path}"));
+                    Self::Each(path.ok_or_else(|| format!("`{text}` is no path"))?)
+                }
                 _ => match text.strip_prefix("auth.captured.") {
                     Some(name) if !name.is_empty() => Self::Captured(name.into()),
                     _ => return Err(unknown(text)),
@@ -109,6 +118,10 @@ impl Name {
             Self::Payload(path) => {
                 path.get(scope.payload).cloned().ok_or_else(|| missing(&format!("payload{path}")))?
             }
+            Self::Each(path) => {
+                let element = scope.each.and_then(|each| path.get(each));
+                element.cloned().ok_or_else(|| missing(&format!("each{path}")))?
+            }
             Self::Captured(name) => scope
                 .captured
                 .get(&**name)
@@ -121,7 +134,7 @@ impl Name {
 fn unknown(name: &str) -> String {
     format!(
         "`{{{{{name}}}}}` stands for nothing; there are path, ref, id, version, key, event.id, event.source_version, \
-         payload, payload.<path>, conn.<value>, auth.captured.<value>"
+         payload, payload.<path>, each, each.<path>, conn.<value>, auth.captured.<value>"
     )
 }
 

@@ -1,6 +1,8 @@
 //! A small system that creates without asking, posts in a second step, and fails as it is told.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)] // each test takes what it needs
+
+mod lines;
 
 use std::{
     collections::VecDeque,
@@ -40,6 +42,9 @@ pub struct World {
     pub create: VecDeque<Trouble>,
     pub post: VecDeque<Trouble>,
     pub update: VecDeque<Trouble>,
+    /// Lines of documents, and what the next requests for some run into.
+    pub lines: Vec<Value>,
+    pub line: VecDeque<Option<Trouble>>,
 }
 
 pub type Shared = Arc<Mutex<World>>;
@@ -52,6 +57,7 @@ pub async fn start() -> (Shared, String) {
         .route("/docs/{id}", put(update))
         .route("/docs/{id}/post", post(finish))
         .route("/parties", get(parties))
+        .merge(lines::router())
         .with_state(Arc::clone(&world));
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let listener = tokio::net::TcpListener::bind(loopback).await.unwrap();
