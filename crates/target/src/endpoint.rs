@@ -329,14 +329,11 @@ impl Endpoint {
         }
     }
 
-    /// The payload without those lists.
-    pub(crate) fn head(&self, payload: &Bytes) -> Bytes {
-        if !self.has_lists() {
-            return payload.clone();
-        }
-        let mut head: Value = serde_json::from_slice(payload).unwrap_or(Value::Null);
+    /// The payload without those lists, to be compared.
+    pub(crate) fn head(&self, payload: &[u8]) -> Value {
+        let mut head = serde_json::from_slice(payload).unwrap_or(Value::Null);
         self.cut(&mut head);
-        head.to_string().into()
+        head
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -352,7 +349,7 @@ impl Endpoint {
         self.looks_first
     }
 
-    pub(crate) fn is_left_alone(&self, how: OnExisting) -> bool {
+    pub(crate) fn does_on_existing(&self, how: OnExisting) -> bool {
         self.on_existing == how
     }
 

@@ -146,16 +146,23 @@ impl Finder {
     }
 
     /// Whether what was found says what the posting says.
-    pub(crate) fn is_same(&self, found: &Value, sent: &[u8]) -> bool {
+    pub(crate) fn is_same(&self, found: &Value, sent: &Value) -> bool {
         let Some(stands) = self.document.get(found) else { return false };
-        let sent = || serde_json::from_slice::<Value>(sent).unwrap_or(Value::Null);
         match &self.sameness {
             Sameness::Exists => true,
-            Sameness::Payload => contains(stands, &sent()),
+            Sameness::Payload => contains(stands, sent),
             Sameness::Fields(fields) => {
-                let sent = sent();
-                fields.iter().all(|(ours, theirs)| agree(ours.get(&sent), theirs.get(stands)))
+                fields.iter().all(|(ours, theirs)| agree(ours.get(sent), theirs.get(stands)))
             }
+        }
+    }
+
+    /// Whether all that is sent is compared: else a document that agrees can say something else all the same.
+    pub(crate) fn compares_all(&self, sent: &Value) -> bool {
+        match &self.sameness {
+            Sameness::Exists => false,
+            Sameness::Payload => true,
+            Sameness::Fields(fields) => is_covered("", sent, fields),
         }
     }
 }
@@ -249,6 +256,23 @@ fn contains(stands: &Value, sent: &Value) -> bool {
             stands.len() == sent.len() && stands.iter().zip(sent).all(|(a, b)| contains(a, b))
         }
         (stands, sent) => stands == sent || (is_blank(stands) && is_blank(sent)),
+    }
+}
+
+/// Whether what stands at `at` (a JSON Pointer) is below one of our paths. What is looked up on the way is compared nowhere.
+fn is_covered(at: &str, sent: &Value, paths: &[(JsonPath, JsonPath)]) -> bool {
+    if is_blank(sent) || paths.iter().any(|(ours, _)| ours.is(at)) {
+        return true;
+    }
+    match sent {
+        Value::Object(fields) if fields.contains_key(crate::references::MARK) => true,
+        Value::Object(fields) => fields.iter().all(|(name, value)| {
+            is_covered(&format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), value, paths)
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().all(|(n, value)| is_covered(&format!("{at}/{n}"), value, paths))
+        }
+        _ => false,
     }
 }
 

@@ -254,11 +254,16 @@ fn lookup_names_reference(lookup: &Lookup) -> bool {
     request.contains("{{ref") || request.contains("{{payload.") // a part of the payload can be the reference
 }
 
-/// Whether every answer that `rule` matches is matched by `earlier`.
+/// Whether every answer that `rule` matches is matched by `earlier`, as [`crate::classify`] matches: a text by a part of it, a code `*50` by its end.
 fn covers(earlier: &Rule, rule: &Rule) -> bool {
-    fn within<T: PartialEq>(wide: &[T], narrow: &[T]) -> bool {
-        wide.is_empty() || !narrow.is_empty() && narrow.iter().all(|n| wide.contains(n))
+    fn within_by<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+        wide.is_empty() || !narrow.is_empty() && narrow.iter().all(|n| wide.iter().any(|w| covers(w, n)))
     }
+    fn within<T: PartialEq>(wide: &[T], narrow: &[T]) -> bool {
+        within_by(wide, narrow, |w, n| w == n)
+    }
+    let code = |w: &String, n: &String| w == n || w.strip_prefix('*').is_some_and(|end| n.ends_with(end));
+    let message = |w: &String, n: &String| n.to_lowercase().contains(&w.to_lowercase());
     let (wide, narrow) = (&earlier.when, &rule.when);
     if !narrow.transport.is_empty() || !wide.transport.is_empty() {
         return !wide.transport.is_empty()
@@ -266,9 +271,11 @@ fn covers(earlier: &Rule, rule: &Rule) -> bool {
             && within(&wide.transport, &narrow.transport);
     }
     within(&wide.status, &narrow.status)
-        && within(&wide.code, &narrow.code)
-        && within(&wide.message, &narrow.message)
-        && wide.header.iter().all(|(name, value)| narrow.header.get(name) == Some(value))
+        && within_by(&wide.code, &narrow.code, code)
+        && within_by(&wide.message, &narrow.message, message)
+        && wide.header.iter().all(|(name, value)| {
+            narrow.header.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v.eq_ignore_ascii_case(value))
+        })
 }
 
 #[cfg(test)]
@@ -319,6 +326,30 @@ mod tests {
             "",
             "needs the connector's `key`",
         );
+    }
+
+    #[test]
+    fn a_rule_covers_what_it_matches_before_another() {
+        let rule = |when: &str| -> Rule {
+            serde_saphyr::from_str(&format!("{{when: {{{when}}}, class: validation, outcome: not_applied}}"))
+                .unwrap()
+        };
+        for (earlier, later) in [
+            ("message: exist", "message: [already exists, 'it EXISTS']"),
+            ("code: '*50'", "status: 400, code: [x50, '*150']"),
+            ("header: {X-Day: over}", "status: 429, header: {x-day: OVER}"),
+            ("status: [400, 409]", "status: 409, message: no"),
+        ] {
+            assert!(covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
+            assert!(!covers(&rule(later), &rule(earlier)), "{later} before {earlier}");
+        }
+        for (earlier, later) in [
+            ("message: already exists", "message: exist"),
+            ("code: x50", "code: '*50'"),
+            ("code: x", "message: x"),
+        ] {
+            assert!(!covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
+        }
     }
 
     #[test]

@@ -83,10 +83,10 @@ impl Run<'_> {
                 Answer::Again { reason, after_ms: None, scope: Scope::Lane }
             }
             (ReadBack::Failed(answer), _) => answer,
-            (ReadBack::Differs { .. }, _) if self.endpoint.is_left_alone(OnExisting::Verify) => {
+            (ReadBack::Differs { .. }, _) if self.endpoint.does_on_existing(OnExisting::Verify) => {
                 refused("the target has a document of this reference that says something else")
             }
-            (ReadBack::Differs { document }, _) if self.endpoint.is_left_alone(OnExisting::Skip) => {
+            (ReadBack::Differs { document }, _) if self.endpoint.does_on_existing(OnExisting::Skip) => {
                 Answer::Applied { document }
             }
             (ReadBack::Matches { document }, _) => Answer::Applied { document },
@@ -112,7 +112,10 @@ impl Run<'_> {
                 Sight::Found { id, version, whole } => (id, version, whole),
             };
         let document = id.as_ref().map(|id| plain(id).into());
-        let differs = !finder.is_same(&whole, &self.endpoint.head(&self.posting.payload));
+        let sent = self.endpoint.head(&self.posting.payload);
+        // What may be written over is, unless it is known to be right whole: a change that never came looks like one that did.
+        let vouches = || !self.endpoint.does_on_existing(OnExisting::Overwrite) || finder.compares_all(&sent);
+        let differs = !finder.is_same(&whole, &sent) || !vouches();
         let standing = Standing { id, version, differs, step: 0 };
         let (step, elements_differ) = match self.progress(&whole, &standing).await {
             Ok(progress) => progress,
@@ -299,10 +302,17 @@ impl Run<'_> {
                 Err(Answer::Again { reason, after_ms: None, scope: Scope::Lane })
             };
         };
+        reference.check(whole).map_err(|what| {
+            let reason = missing(ErrorClass::Validation, &what);
+            // What was applied before may have been changed since.
+            if self.repeats { Answer::Stuck(reason) } else { Answer::Refused(reason) }
+        })?;
         let value = reference.pick(id.as_ref(), whole).ok_or_else(|| {
             Answer::Refused(missing(ErrorClass::Validation, "has no such field at the target"))
         })?;
-        self.endpoint.found.put(reference.clone(), value.clone());
+        if !reference.is_conditional() {
+            self.endpoint.found.put(reference.clone(), value.clone());
+        }
         Ok(value)
     }
 

@@ -32,6 +32,11 @@ impl JsonPath {
         value.pointer(&self.0)
     }
 
+    /// Whether it is the one of a JSON Pointer.
+    pub(crate) fn is(&self, pointer: &str) -> bool {
+        self.0 == pointer
+    }
+
     /// Its first name or index; empty for the whole.
     pub(crate) fn first(&self) -> &str {
         self.0.split('/').nth(1).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::{path::JsonPath, template::plain};
+use crate::{finder::agree, path::JsonPath, template::plain};
 
 /// The field that makes an object a reference.
 pub(crate) const MARK: &str = "$lookup";
@@ -27,6 +27,10 @@ pub(crate) struct Reference {
     pub(crate) prefix: Option<String>,
     /// Whether null takes its place where it is not there.
     pub(crate) optional: bool,
+    /// What the document must say, as JSON: an object of paths and values; empty for nothing.
+    condition: String,
+    /// What it says instead once the posting has been applied.
+    done: String,
 }
 
 impl Reference {
@@ -41,6 +45,29 @@ impl Reference {
             (Some(value), Some(prefix)) => Some(format!("{prefix}{}", plain(value)).into()),
             (None, _) => self.optional.then_some(Value::Null),
         }
+    }
+}
+
+impl Reference {
+    /// Whether what it finds may be different the next time, so that it is not remembered.
+    pub(crate) fn is_conditional(&self) -> bool {
+        !self.condition.is_empty()
+    }
+
+    /// Whether the document says what it must, or what it does once the posting has been applied: what it says instead.
+    pub(crate) fn check(&self, whole: &Value) -> Result<(), String> {
+        let said =
+            |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap_or_default();
+        let holds = |(path, wanted): (&String, &Value)| {
+            JsonPath::parse(path).is_some_and(|path| agree(Some(wanted), path.get(whole)))
+        };
+        let (wanted, done) = (said(&self.condition), said(&self.done));
+        let Some((path, value)) = wanted.iter().find(|condition| !holds(*condition)) else { return Ok(()) };
+        if !done.is_empty() && done.iter().all(holds) {
+            return Ok(());
+        }
+        let stands = JsonPath::parse(path).and_then(|path| path.get(whole).cloned()).unwrap_or_default();
+        Err(format!("says {stands} at `{path}`, and the posting is for {value}"))
     }
 }
 
@@ -115,6 +142,14 @@ fn read(value: &Value) -> Result<Reference, String> {
         )
     };
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    // Paths and values; an empty text where nothing is said.
+    let object = |name: &str| match value.get(name) {
+        None => Ok(String::new()),
+        Some(Value::Object(fields)) if fields.keys().all(|path| JsonPath::parse(path).is_some()) => {
+            Ok(value[name].to_string())
+        }
+        Some(_) => Err(wrong()),
+    };
     let get = text("get");
     if get.as_ref().is_some_and(|path| JsonPath::parse(path).is_none()) {
         return Err(wrong());
@@ -125,6 +160,8 @@ fn read(value: &Value) -> Result<Reference, String> {
         get,
         prefix: text("prefix"),
         optional: value.get("optional").and_then(Value::as_bool).unwrap_or(false),
+        condition: object("if")?,
+        done: object("done")?,
     })
 }
 
@@ -170,8 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn a_document_says_what_the_posting_is_for_or_that_it_is_done() {
+        let reference =
+            read(&json!({"$lookup": "invoice", "ref": "I-1", "if": {"$.left": 100}, "done": {"$.left": 0}}));
+        let reference = reference.unwrap();
+        let check = |left: Value| reference.check(&json!({"left": left}));
+        for fine in [json!(100), json!("100.00"), json!(0)] {
+            assert_eq!(check(fine.clone()), Ok(()), "{fine}");
+        }
+        assert_eq!(check(json!(40)).unwrap_err(), "says 40 at `$.left`, and the posting is for 100");
+        assert!(check(Value::Null).is_err());
+        assert!(reference.is_conditional());
+    }
+
+    #[test]
     fn what_is_no_reference_is_said() {
         for wrong in [
+            json!({"$lookup": "a", "ref": "x", "if": "$.left"}),
+            json!({"$lookup": "a", "ref": "x", "if": {"left": 1}}),
             json!({"$lookup": "customer"}),
             json!({"$lookup": 1, "ref": "x"}),
             json!({"$lookup": "a", "ref": ""}),

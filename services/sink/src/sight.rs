@@ -77,7 +77,7 @@ impl fmt::Display for Sight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             "same" => "the document is there, and says what would be sent",
-            "different" => "the document is there, and says something else than what would be sent",
+            "different" => "the document is there, and says something else than what would be sent, or is not compared whole",
             "unfinished" => "the document is there, and a step that follows the write was not done",
             "absent" => "there is no such document",
             "several" => "there is more than one such document",
