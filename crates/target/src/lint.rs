@@ -1,10 +1,13 @@
 //! What is odd about a connector definition that can be read: it would do something else than its author thinks.
 
 mod changes;
+mod gaps;
 
 use std::{collections::BTreeMap, fmt};
 
 use delivery::OnUnknown;
+
+pub use gaps::gaps;
 
 use crate::{
     Account, ClassChoice, Connector, Endpoint, auth,
@@ -48,6 +51,7 @@ pub fn lint(connector: &Connector, yaml: &str) -> Vec<Finding> {
     for (name, object) in &connector.objects {
         if let Some(lookup) = &object.lookup {
             lint.lookup(name, lookup);
+            lint.unread(name, &lookup.unread);
         }
         if let Some(changes) = &object.changes {
             lint.changes(name, changes);
@@ -198,6 +202,7 @@ impl Lint<'_> {
 
     /// Compiles the operation in every class that it could be used in.
     fn operation(&mut self, name: &str, operation: &Operation) {
+        self.kept(name, operation);
         let line = self.object_line(name);
         let readable = self.connector.objects.get(name.split('.').next().unwrap_or(name));
         let readable = readable.is_some_and(|object| object.lookup.is_some());
@@ -338,7 +343,7 @@ mod tests {
             ("message: exist", "message: [already exists, 'it EXISTS']"),
             ("code: '*50'", "status: 400, code: [x50, '*150']"),
             ("header: {X-Day: over}", "status: 429, header: {x-day: OVER}"),
-            ("status: [400, 409]", "status: 409, message: no"),
+            ("status: [400, 409]", "status: 409, message: denied"),
         ] {
             assert!(covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
             assert!(!covers(&rule(later), &rule(earlier)), "{later} before {earlier}");

@@ -40,10 +40,11 @@ pub(super) struct Told {
     pub(super) what: String,
 }
 
-/// What was found, and how many cases were run.
+/// What was found, what is left out knowingly, and how many cases were run.
 #[derive(Default)]
 struct Checked {
     told: Vec<Told>,
+    gaps: Vec<String>,
     cases: usize,
 }
 
@@ -54,19 +55,20 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         let yaml = std::fs::read_to_string(file).map_err(|source| {
             error::command(CommandError::Input { file: file.display().to_string(), source })
         })?;
-        let Checked { told, cases } = check(file, &yaml)?;
+        let Checked { told, gaps, cases } = check(file, &yaml)?;
         all.told.extend(told);
+        all.gaps.extend(gaps);
         all.cases += cases;
     }
-    let Checked { told, cases } = all;
+    let Checked { told, gaps, cases } = all;
     let good = told.iter().all(|t| !t.error);
     if args.json {
         let findings: Value = told.iter().map(Told::json).collect();
-        let document =
-            json!({"valid": good, "definitions": files.len(), "cases": cases, "findings": findings});
+        let document = json!({"valid": good, "definitions": files.len(), "cases": cases, "findings": findings, "left_out": gaps});
         out::line(format_args!("{document:#}"));
     } else {
         told.iter().for_each(|t| out::line(t.line()));
+        gaps.iter().for_each(out::line);
         let errors = told.iter().filter(|t| t.error).count();
         out::line(format!(
             "{} definitions, {errors} errors, {} warnings, {cases} cases",
@@ -91,7 +93,7 @@ fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
         Ok(connector) => connector,
         Err(error) => {
             let (line, column) = place(&error);
-            return Ok(Checked { told: vec![at(line, column, true, reason(&error))], cases: 0 });
+            return Ok(Checked { told: vec![at(line, column, true, reason(&error))], ..Checked::default() });
         }
     };
     let mut told: Vec<Told> = target::lint(&connector, yaml)
@@ -107,7 +109,8 @@ fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
     told.extend(beside::references(&connector, &folder.join("mappings"))?);
     let (cases, wrong) = beside::cases(&connector, &folder.join("tests"));
     told.extend(wrong);
-    Ok(Checked { told, cases })
+    let gaps = target::gaps(&connector).into_iter().map(|gap| format!("{}: {gap}", file.display()));
+    Ok(Checked { told, gaps: gaps.collect(), cases })
 }
 
 /// What the parser said, in a line, with the name that was perhaps meant.
