@@ -338,7 +338,7 @@ mod tests {
             ("message: exist", "message: [already exists, 'it EXISTS']"),
             ("code: '*50'", "status: 400, code: [x50, '*150']"),
             ("header: {X-Day: over}", "status: 429, header: {x-day: OVER}"),
-            ("status: [400, 409]", "status: 409, message: no"),
+            ("status: [400, 409]", "status: 409, message: nope"),
         ] {
             assert!(covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
             assert!(!covers(&rule(later), &rule(earlier)), "{later} before {earlier}");
