@@ -180,7 +180,7 @@ impl<'a> Compiler<'a> {
         account: &Account<'_>,
         readable: bool,
     ) -> Result<(Class, &'b Write), EndpointError> {
-        let choice = account.class.unwrap_or(self.connector.class);
+        let choice = account.class.unwrap_or_else(|| self.connector.class_of(object));
         let write = match choice {
             ClassChoice::Upsert => operation.upsert.as_ref().or(operation.create.as_ref()),
             ClassChoice::Keyed => operation.keyed.as_ref(),

@@ -98,16 +98,67 @@ async fn a_bucket_of_points_is_never_overdrawn() {
     assert!(free > 40.0 + SLACK, "the target is too slow for the test to show anything: {free}");
 }
 
-/// The sandbox's definition, which says besides where answers tell what is left.
-fn with_signals(world: &World) -> Options {
+/// The sandbox's definition, which says this besides.
+fn defined(world: &World, besides: &str) -> Options {
     let folder = world.dir.path().join("connectors");
     std::fs::create_dir(&folder).unwrap();
-    let definition = format!(
-        "{}signals:\n  - {{limit: rate, kind: remaining_header, header: X-RateLimit-Remaining, max: X-RateLimit-Limit, reset: X-RateLimit-Reset, per: 1s}}\n",
-        include_str!("../../../connectors/sandbox.yaml")
-    );
+    let definition = format!("{}{besides}\n", include_str!("../../../connectors/sandbox.yaml"));
     std::fs::write(folder.join("sandbox.yaml"), definition).unwrap();
     Options { connectors: Some(folder), ..world.options() }
+}
+
+/// The same, which says where answers tell what is left.
+fn with_signals(world: &World) -> Options {
+    let signal = "{limit: rate, kind: remaining_header, header: X-RateLimit-Remaining, max: X-RateLimit-Limit, \
+                  reset: X-RateLimit-Reset, per: 1s}";
+    defined(world, &format!("signals: [{signal}]"))
+}
+
+/// The most requests that the target had in hand at a time, while the definition says this and the connection's limits that.
+async fn most_at_a_time(definition: &str, connection: &str) -> usize {
+    let world = World::start("keyed").await;
+    world.change(Change { latency_ms: Some(40), log_requests: Some(true), ..Change::default() });
+    limit(&world, connection);
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink_with(defined(&world, definition)).await;
+    let outcomes = world.settled(EVENTS).await;
+    sink.stop().await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    let rows = world.requests("acme").await;
+    let stretches: Vec<(i64, i64)> = rows.iter().map(|row| (row.at, row.ended_at.unwrap())).collect();
+    assert_eq!(stretches.len(), EVENTS);
+    let at = |moment: i64| stretches.iter().filter(|(from, to)| (*from..*to).contains(&moment)).count();
+    stretches.iter().map(|(from, _)| at(*from)).max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_definition_says_of_the_vendor_bounds_every_connection() {
+    assert_eq!(most_at_a_time("limits: {concurrency: 1}", "{}").await, 1, "the connection says nothing");
+    // Written past `tenants validate`, for example before the definition said it: the vendor's is kept all the same.
+    assert_eq!(most_at_a_time("limits: {concurrency: 1}", "{concurrency: 8}").await, 1);
+    let raised = "{concurrency: 8, raised: {concurrency: eight licences}}";
+    assert!(
+        most_at_a_time("limits: {concurrency: 1}", raised).await > 1,
+        "the target is too fast to show anything"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_of_the_definition_is_kept_without_the_connection() {
+    let world = World::start("keyed").await;
+    // See the first test for the difference.
+    world.change(Change { throttle_per_second: Some(16), ..Change::default() });
+    limit(&world, "{concurrency: 16}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink_with(defined(&world, "limits: {rate: {max: 8, per: 1s}}")).await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    assert_eq!(world.totals().requests as usize, EVENTS, "some were turned away");
+    sink.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
