@@ -28,7 +28,7 @@ const MAX_LAG: Duration = Duration::from_secs(3_600);
 
 /// Compiles the parts of an endpoint.
 pub(crate) struct Compiler<'a> {
-    connector: &'a Connector,
+    pub(crate) connector: &'a Connector,
     base: String,
     /// `conn.<value>` → the value.
     known: BTreeMap<String, String>,
@@ -85,7 +85,7 @@ impl<'a> Compiler<'a> {
         self.request(request, path, true)
     }
 
-    fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
+    pub(crate) fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
         if call.has(&|name| *name == Name::Items) {

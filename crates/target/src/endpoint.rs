@@ -20,6 +20,7 @@ use crate::{
     feed::{Feed, Walk},
     finder::{Check, Finder, Place},
     posting::Posting,
+    probe::Probe,
     references::Found,
     signals::Told,
     template::{Name, Scope as Names, Text},
@@ -146,6 +147,8 @@ pub struct Endpoint {
     pub(crate) classifier: Classifier,
     /// Where answers tell what is left of limits.
     pub(crate) signals: Vec<Signal>,
+    /// Questions for what is left of them.
+    pub(crate) probes: Vec<Probe>,
 }
 
 impl Endpoint {
@@ -217,7 +220,8 @@ impl Endpoint {
                 .map(|h| compiler.header(&h.header))
                 .transpose()?,
             classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
-            signals: connector.signals.clone(),
+            signals: connector.signals.iter().filter(|signal| signal.probe.is_none()).cloned().collect(),
+            probes: compiler.probes()?,
         };
         endpoint.steps.shrink_to_fit();
         Ok(endpoint)

@@ -21,6 +21,7 @@ mod operation;
 mod path;
 mod posting;
 mod preview;
+mod probe;
 mod references;
 mod signals;
 mod template;
