@@ -29,7 +29,7 @@ const MAX_LAG: Duration = Duration::from_secs(3_600);
 
 /// Compiles the parts of an endpoint.
 pub(crate) struct Compiler<'a> {
-    connector: &'a Connector,
+    pub(crate) connector: &'a Connector,
     base: String,
     /// `conn.<value>` → the value.
     known: BTreeMap<String, String>,
@@ -86,7 +86,7 @@ impl<'a> Compiler<'a> {
         self.request(request, path, true)
     }
 
-    fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
+    pub(crate) fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let call = self.any_request(request, path, writes)?;
         if call.has(&|name| matches!(name, Name::Items | Name::Each(_))) {
             let what = "{{items}} stands for something in the request of a `bulk` only, or, as {{each}}, of a step with `each`";
@@ -187,7 +187,7 @@ impl<'a> Compiler<'a> {
         account: &Account<'_>,
         readable: bool,
     ) -> Result<(Class, &'b Write), EndpointError> {
-        let choice = account.class.unwrap_or(self.connector.class);
+        let choice = account.class.unwrap_or_else(|| self.connector.class_of(object));
         let write = match choice {
             ClassChoice::Upsert => operation.upsert.as_ref().or(operation.create.as_ref()),
             ClassChoice::Keyed => operation.keyed.as_ref(),

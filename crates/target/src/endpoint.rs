@@ -22,6 +22,7 @@ use crate::{
     finder::{Check, Finder, Place},
     operation::Exchange,
     posting::Posting,
+    probe::Probe,
     references::Found,
     signals::Told,
     template::{Name, Scope as Names, Text},
@@ -168,6 +169,8 @@ pub struct Endpoint {
     pub(crate) classifier: Classifier,
     /// Where answers tell what is left of limits.
     pub(crate) signals: Vec<Signal>,
+    /// Questions for what is left of them.
+    pub(crate) probes: Vec<Probe>,
 }
 
 impl Endpoint {
@@ -239,7 +242,8 @@ impl Endpoint {
                 .map(|h| compiler.header(&h.header))
                 .transpose()?,
             classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
-            signals: connector.signals.clone(),
+            signals: connector.signals.iter().filter(|signal| signal.probe.is_none()).cloned().collect(),
+            probes: compiler.probes()?,
         })
     }
 

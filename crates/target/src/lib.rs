@@ -22,6 +22,7 @@ mod operation;
 mod path;
 mod posting;
 mod preview;
+mod probe;
 mod references;
 mod repeat;
 mod signals;

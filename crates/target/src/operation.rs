@@ -21,7 +21,7 @@ use crate::{
     endpoint::{Change as Update, Done, Step, nothing_captured},
     finder::{Finder, Sight},
     references::{self, Reference},
-    signals::retry_after,
+    signals::{Told, retry_after},
     template::{Scope as Names, plain},
 };
 
@@ -385,6 +385,7 @@ impl Run<'_> {
             }
             let (left, asked) = (self.left()?, wire.uri.clone());
             *self.retry_after.lock() = None;
+            self.client.told.iter().for_each(Told::asked);
             let exchange = self.client.exchange(wire, left).await;
             let (status, headers, body) =
                 exchange.map_err(|broken| self.endpoint.classifier.broken(&broken))?;

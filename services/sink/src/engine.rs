@@ -6,6 +6,7 @@ mod backlog;
 mod control;
 mod group;
 mod planning;
+mod probes;
 mod together;
 
 use std::{
@@ -145,6 +146,8 @@ pub(crate) struct Engine {
     /// How many times the control topic was asked to be read to its end.
     catch_ups: u64,
     tickets: Vec<Option<Ticket>>,
+    /// When each question for limits is to be asked again, monotonic milliseconds.
+    probes_due: AHashMap<(ConnectionId, usize), u64>,
     failure: Option<EngineError>,
 }
 
@@ -168,6 +171,7 @@ impl Engine {
             ledger_jobs: Vec::new(),
             catch_ups: 0,
             tickets: Vec::new(),
+            probes_due: AHashMap::new(),
             failure: None,
         }
     }
@@ -277,6 +281,7 @@ impl Engine {
     /// A target told what is left, or wants to be left alone.
     fn told(&mut self, connection: ConnectionId, began: u64, news: &News) {
         let now = self.parts.clock.now();
+        self.parts.core.spent(connection, news.requests, now);
         for left in &news.left {
             self.parts.core.left(connection, left, began, now);
         }

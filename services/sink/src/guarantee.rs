@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fmt, path::Path};
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
-use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
+use tenancy::{Connection, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
 
 use crate::{
     connectors::Connectors,
-    plan::{self, PlanError},
+    plan::{self, Allowed, Excess, PlanError},
     restore::chain,
 };
 
@@ -46,7 +46,11 @@ pub struct Guarantee {
     /// How many effects an event has, whatever fails.
     pub gives: Require,
     /// What the target may be asked for.
-    pub limits: Limits,
+    pub allowed: Allowed,
+    /// The field of the event's data that names what the target locks.
+    pub serialize_on: Option<String>,
+    /// How attempts are divided.
+    pub shares: Shares,
     /// The most events that share a request; 1: each has its own.
     pub together: u32,
 }
@@ -112,11 +116,14 @@ fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Exam
     if let Some(misfits) = misfits(route, &connector) {
         return examined.problems.extend(misfits);
     }
+    let (allowed, excess) = plan::allowed(&connection.limits, &connector.limits);
+    examined.problems.extend(excess.iter().map(|excess| too_much(route, excess)));
+    examined.problems.extend(unknown_classes(route, &connector));
     let mut found: Vec<Guarantee> = Vec::new();
     let mut objects = BTreeSet::new();
     for event_type in &route.on {
         match plan::endpoint(route, *event_type, &connector, None) {
-            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
+            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint, &allowed)),
             Err(error) => examined.problems.push(impossible(route, &error)),
         }
         if objects.insert(event_type.object())
@@ -141,6 +148,31 @@ fn misfits(route: &Route, connector: &Connector) -> Option<Vec<Problem>> {
     (!found.is_empty()).then(|| found.iter().map(problem).collect())
 }
 
+/// A limit of the connection is more than its vendor allows.
+fn too_much(route: &Route, excess: &Excess) -> Problem {
+    let connection = &*route.connection;
+    let at = connection.limits_at.get(excess.limit).copied().unwrap_or(connection.connector_at);
+    let message = format!("{} that connector `{}` says every account has", excess.what, connection.connector);
+    let hint = format!(
+        "write less; or, if this account was given more, say why: `raised: {{{}: \"what was bought\"}}` in `limits`",
+        excess.limit
+    );
+    of_connection(plan::TOO_MUCH, &route.tenant, connection, at, message, &hint)
+}
+
+/// A class that the connection gives to what its connector does not have would be kept by nobody.
+fn unknown_classes(route: &Route, connector: &Connector) -> Vec<Problem> {
+    let connection = &*route.connection;
+    let unknown = connection.class.each.iter().filter(|(name, _)| !connector.has_operation(name));
+    let problem = |(name, (_, at)): (&String, &(_, Position))| {
+        let message = format!("connector `{}` has no `{name}`, which `class` names", connection.connector);
+        let known: Vec<&str> = connector.objects.keys().map(String::as_str).collect();
+        let hint = format!("its objects are {}; an operation is `<object>.<operation>`", known.join(", "));
+        of_connection(NOT_POSSIBLE, &route.tenant, connection, *at, message, &hint)
+    };
+    unknown.map(problem).collect()
+}
+
 /// Objects of which the same can be said go together.
 fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     let same = |known: &&mut Guarantee| {
@@ -153,7 +185,7 @@ fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     }
 }
 
-fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarantee {
+fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint, allowed: &Allowed) -> Guarantee {
     let class = endpoint.class();
     Guarantee {
         tenant: route.tenant.clone(),
@@ -170,7 +202,9 @@ fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarante
             Class::Neither(OnUnknown::Park) => Require::AtMostOnce,
             Class::Neither(OnUnknown::Resend) => Require::AtLeastOnce,
         },
-        limits: route.connection.limits.clone(),
+        allowed: allowed.clone(),
+        serialize_on: route.connection.limits.serialize_on.clone(),
+        shares: route.connection.limits.shares,
         together: endpoint.most_together().min(route.connection.limits.bulk),
     }
 }
@@ -312,18 +346,11 @@ impl Guarantee {
 
     /// The limits, in short.
     pub fn limits(&self) -> String {
-        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on, bulk: _, shares } =
-            &self.limits;
-        let per = |limit: &PerTime, unit: &str| {
-            format!("{}{unit} per {}", limit.max, Span(limit.per.as_millis() as u64))
-        };
-        let mut all = vec![format!("{concurrency} at a time")];
-        all.extend(rate.iter().chain(quota).map(|limit| per(limit, "")));
-        all.extend(cost_bucket.map(|b| format!("{} points, {} per s", b.capacity, b.per_second)));
-        all.extend(exec_time.as_ref().map(|limit| per(limit, " ms")));
+        let (serialize_on, shares) = (&self.serialize_on, self.shares);
+        let mut all = vec![self.allowed.to_string()];
         all.extend((self.together > 1).then(|| format!("{} in a request", self.together)));
         all.extend(serialize_on.as_ref().map(|field| format!("one per {field}")));
-        all.extend((*shares != Shares::default()).then(|| {
+        all.extend((shares != Shares::default()).then(|| {
             format!("live, redrive, backfill {}:{}:{}", shares.live, shares.redrive, shares.backfill)
         }));
         all.join(", ")

@@ -55,6 +55,7 @@ impl Engine {
         self.parts.core.connect(target.id, target.limits);
         if before.is_some_and(|before| before.account != target.account) {
             self.parts.core.moved(target.id);
+            self.probes_due.retain(|(connection, _), _| *connection != target.id);
         }
         if before.is_none_or(|before| before.budgets != target.budgets) {
             self.parts.core.limit(target.id, &target.budgets);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use delivery::{Limit, OnUnknown, Shares};
+use delivery::{OnUnknown, Shares};
 use event::EventType;
 use target::{
     Access, Account, Authenticator, ClassChoice, Connector, Egress, EgressRefused, Endpoint, EndpointError,
     Secrets, TokenStore,
 };
-use tenancy::{Connection, CostBucket, Limits, PerTime, Route, TargetClass};
+use tenancy::{Connection, Route, TargetClass};
 
 use super::PlanError;
 
@@ -28,16 +28,19 @@ pub(crate) fn endpoint(
             connection: target.name.clone(),
         });
     }
+    let object = route.object.as_deref().unwrap_or(event_type.object().name());
     let account = Account {
         base_url: target.base_url.as_deref(),
-        class: target.class.map(class),
+        class: target.class.of(object).map(class),
         on_unknown: on_unknown(route.on_unknown),
         auth,
         values: &target.values,
     };
-    Endpoint::new(connector, route.object.as_deref().unwrap_or(event_type.object().name()), &account).map_err(
-        |source| PlanError::Route { tenant: route.tenant.clone(), route: route.name.clone(), source },
-    )
+    Endpoint::new(connector, object, &account).map_err(|source| PlanError::Route {
+        tenant: route.tenant.clone(),
+        route: route.name.clone(),
+        source,
+    })
 }
 
 /// What signs in on a connection.
@@ -82,19 +85,6 @@ pub(super) fn shares(shares: tenancy::Shares) -> Shares {
     Shares { live: shares.live, redrive: shares.redrive, backfill: shares.backfill }
 }
 
-/// What a connection may be asked for over time.
-pub(super) fn budgets(limits: &Limits) -> Vec<Limit> {
-    let within = |limit: PerTime| Limit::Rate { max: limit.max, per_ms: limit.per.as_millis() as u64 };
-    let time = |limit: PerTime| Limit::Time { max_ms: limit.max, per_ms: limit.per.as_millis() as u64 };
-    let cost = |bucket: CostBucket| Limit::Cost {
-        capacity: bucket.capacity,
-        per_second: bucket.per_second,
-        cost: bucket.request,
-    };
-    let rates = [limits.rate, limits.quota].into_iter().flatten().map(within);
-    rates.chain(limits.cost_bucket.map(cost)).chain(limits.exec_time.map(time)).collect()
-}
-
 fn class(class: TargetClass) -> ClassChoice {
     match class {
         TargetClass::Keyed => ClassChoice::Keyed,
@@ -116,7 +106,7 @@ mod tests {
 
     use std::{fs, path::Path};
 
-    use delivery::ConnectionLimits;
+    use delivery::{ConnectionLimits, Limit};
     use target::FileStore;
     use tenancy::TenantSet;
 

@@ -3,6 +3,7 @@
 mod compile;
 mod connection;
 mod error;
+mod limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +19,8 @@ use target::{Client, Egress, Endpoint};
 pub(crate) use compile::{Compiled, Compiler};
 pub(crate) use connection::{access, check_egress, egress, endpoint, secrets};
 pub use error::PlanError;
+pub use limits::Allowed;
+pub(crate) use limits::{Excess, TOO_MUCH, allowed};
 
 /// One way of an event: a route, with everything needed to deliver on it.
 #[derive(Debug)]
