@@ -174,21 +174,29 @@ fn what_is_wrong_with_the_program_comes_with_its_place_or_its_case() {
 }
 
 #[test]
-fn a_program_that_nothing_shows_is_odd() {
+fn what_is_odd_or_weak_is_told_and_no_error() {
     let begun = Begun::new();
-    for entry in fs::read_dir(begun.0.path().join("connectors/acme/tests")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "json") {
-            fs::remove_file(path).unwrap();
-        }
-    }
-    let checked = counterfoil(begun.0.path(), &["connector", "check"]);
-    assert!(checked.status.success(), "{}", told(&checked));
-    assert!(
-        told(&checked).contains("webhook.vrl:1:1: warning: no recorded webhook shows what it does"),
-        "{}",
-        told(&checked)
-    );
+    let folder = begun.0.path().join("connectors/acme");
+    let tests: Vec<_> =
+        fs::read_dir(folder.join("tests")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    tests.into_iter().for_each(|path| fs::remove_file(path).unwrap());
+    let warns = |what: &str| {
+        let checked = counterfoil(begun.0.path(), &["connector", "check", "connectors/acme"]);
+        assert!(checked.status.success(), "{}", told(&checked));
+        assert!(told(&checked).contains(what), "{}", told(&checked));
+    };
+    warns("webhook.vrl:1:1: warning: no recorded webhook shows what it does");
+    let way = folder.join("webhook.yaml");
+    fs::write(
+        &way,
+        "# A way.\nverify: hash_concat\nheader: X-Hash\nsigned: [\"{{secret}}\", \"{{body}}\"]\n",
+    )
+    .unwrap();
+    warns("webhook.yaml:2:1: warning: a hash over secret and body can be continued");
+    fs::write(&way, "verify: shared_secret\n\nquery: code\n").unwrap();
+    warns("webhook.yaml:3:1: warning: a secret in the address gets into the logs");
+    fs::remove_file(&way).unwrap();
+    warns("webhook.vrl:1:1: warning: no webhook.yaml says how its webhooks are verified");
 }
 
 #[test]

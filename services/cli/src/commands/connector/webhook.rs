@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gateway::webhook::{Vector, faults};
-use mapping::{Diagnostic, Program, Signature, recorded};
+use mapping::{Diagnostic, Program, Signature, recorded, signature::Verify};
 
 use super::{
     beside::{self, CASE},
@@ -31,20 +31,48 @@ pub(super) fn is_half(folder: &Path) -> bool {
 pub(super) fn check(folder: &Path) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
     let tests = folder.join("tests");
-    if let Some((file, text)) = text(folder, SIGNATURE)? {
-        match Signature::parse(&file, &text) {
-            Ok(signature) => vectors(&signature, &tests, &mut checked),
+    let signature = text(folder, SIGNATURE)?;
+    if let Some((file, text)) = &signature {
+        match Signature::parse(file, text) {
+            Ok(how) => {
+                checked.told.extend(weak(&how).map(|(field, what)| odd(file, top(text, field), what)));
+                vectors(&how, &tests, &mut checked);
+            }
             Err(found) => checked.told.push(of(found)),
         }
     }
-    match text(folder, PROGRAM)? {
-        None => {}
-        Some((file, text)) => match Program::compile(&file, &text) {
+    if let Some((file, text)) = text(folder, PROGRAM)? {
+        if signature.is_none() {
+            let what =
+                "no webhook.yaml says how its webhooks are verified: each connection must name a `scheme`";
+            checked.told.push(odd(&file, 1, what));
+        }
+        match Program::compile(&file, &text) {
             Ok(program) => payloads(&program, &tests, &mut checked),
             Err(found) => checked.told.extend(found.into_iter().map(of)),
-        },
+        }
     }
     Ok(checked)
+}
+
+/// What is weaker than it need be, if the system knows another way: the field, and why.
+fn weak(how: &Signature) -> Option<(&'static str, &'static str)> {
+    if how.verify == Verify::HashConcat {
+        let what = "a hash over secret and body can be continued by whoever has seen one; take an hmac where the system has it";
+        return Some(("verify", what));
+    }
+    let what = "a secret in the address gets into the logs of all who forward it; take a header where the system can";
+    (how.verify == Verify::SharedSecret && how.query.is_some()).then_some(("query", what))
+}
+
+/// The line of a field.
+fn top(yaml: &str, field: &str) -> usize {
+    let begins = |line: &str| line.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'));
+    yaml.lines().position(begins).map_or(1, |at| at + 1)
+}
+
+fn odd(file: &str, line: usize, what: &str) -> Told {
+    Told { file: file.to_owned(), line, column: 1, error: false, code: ODD, what: what.to_owned() }
 }
 
 /// A file of the folder with its name for messages, if it is there.
@@ -112,8 +140,7 @@ fn payloads(program: &Program, tests: &Path, checked: &mut Checked) {
     let (recorded, wrong) = recorded::read(tests);
     if recorded.is_empty() && wrong.is_empty() {
         let what = "no recorded webhook shows what it does: tests/<name>.json with <name>.expected.json";
-        let file = PathBuf::from(program.name());
-        checked.told.push(Told { error: false, code: ODD, ..told(file, what.to_owned()) });
+        checked.told.push(odd(program.name(), 1, what));
     }
     checked.cases += recorded.len();
     checked.told.extend(wrong.into_iter().map(|wrong| told(wrong.file, wrong.what)));
