@@ -197,6 +197,10 @@ fn what_is_odd_or_weak_is_told_and_no_error() {
     warns("webhook.yaml:3:1: warning: a secret in the address gets into the logs");
     fs::remove_file(&way).unwrap();
     warns("webhook.vrl:1:1: warning: no webhook.yaml says how its webhooks are verified");
+    // A program of one's own over the embedded connector, which says it.
+    fs::rename(&folder, begun.0.path().join("connectors/hubspot")).unwrap();
+    let checked = counterfoil(begun.0.path(), &["connector", "check", "connectors/hubspot"]);
+    assert!(!told(&checked).contains("no webhook.yaml"), "{}", told(&checked));
 }
 
 #[test]

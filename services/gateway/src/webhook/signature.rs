@@ -293,15 +293,20 @@ mod tests {
             tolerance_s: None,
             ..Signature::clone(how.signature("hubspot").unwrap())
         };
-        let digest = hex::encode(Sha256::digest([b"hush".as_slice(), BODY].concat()));
+        // The example of HubSpot's documentation, version 1 of its signatures.
+        let secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
+        let body = br#"[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW","appId":54321}]"#;
+        let digest = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
         let headers = HeaderMap::from_iter([(
             axum::http::HeaderName::from_static("x-hubspot-signature"),
             digest.parse().unwrap(),
         )]);
         let uri = Uri::from_static("/");
-        let sent = Sent { headers: &headers, body: BODY, method: "POST", url: "", uri: &uri };
-        assert_eq!(verify(&v1, &["hush".into()], &sent, NOW), Ok(()));
-        assert_eq!(verify(&v1, &["hunt".into()], &sent, NOW), Err(SignatureError::Mismatch));
+        let sent = Sent { headers: &headers, body, method: "POST", url: "", uri: &uri };
+        assert_eq!(verify(&v1, &[secret.into()], &sent, NOW), Ok(()));
+        assert_eq!(verify(&v1, &["another".into()], &sent, NOW), Err(SignatureError::Mismatch));
+        let changed = Sent { body: b"[]", ..sent };
+        assert_eq!(verify(&v1, &[secret.into()], &changed, NOW), Err(SignatureError::Mismatch));
     }
 
     /// RFC 4231, test case 2: ties the code to HMAC-SHA256 itself.

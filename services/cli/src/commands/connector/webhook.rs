@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gateway::webhook::{Vector, faults};
-use mapping::{Diagnostic, Program, Signature, recorded, signature::Verify};
+use mapping::{Diagnostic, Program, Signature, connectors::embedded_file, recorded, signature::Verify};
 
 use super::{
     beside::{self, CASE},
@@ -42,7 +42,7 @@ pub(super) fn check(folder: &Path) -> anyhow::Result<Checked> {
         }
     }
     if let Some((file, text)) = text(folder, PROGRAM)? {
-        if signature.is_none() {
+        if signature.is_none() && !is_built_in(folder) {
             let what =
                 "no webhook.yaml says how its webhooks are verified: each connection must name a `scheme`";
             checked.told.push(odd(&file, 1, what));
@@ -53,6 +53,12 @@ pub(super) fn check(folder: &Path) -> anyhow::Result<Checked> {
         }
     }
     Ok(checked)
+}
+
+/// Whether the program itself brings the way of verifying that a folder over its own leaves out.
+fn is_built_in(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    embedded_file(&format!("{name}/{SIGNATURE}")).is_some()
 }
 
 /// What is weaker than it need be, if the system knows another way: the field, and why.
