@@ -19,6 +19,7 @@ use crate::{
     definition::{Connector, DefinitionError, KeyPlace, LookupFirst, Signal},
     feed::{Feed, Walk},
     finder::{Check, Finder, Place},
+    job::Jobs,
     posting::Posting,
     references::Found,
     signals::Told,
@@ -103,7 +104,7 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) call: Call,
-    ok: Vec<u16>,
+    pub(crate) ok: Vec<u16>,
 }
 
 /// One operation on one object of a system, on one connection, under one class.
@@ -121,8 +122,10 @@ pub struct Endpoint {
     pub(crate) write: Call,
     /// How several are written at once.
     pub(crate) bulk: Option<Bulk>,
-    ok: Vec<u16>,
-    id: Option<Place>,
+    pub(crate) ok: Vec<u16>,
+    pub(crate) id: Option<Place>,
+    /// What the write and the change become where the system takes them as jobs.
+    pub(crate) jobs: Jobs,
     pub(crate) update: Option<Change>,
     pub(crate) steps: Vec<Step>,
     pub(crate) checks: Vec<Check>,
@@ -173,6 +176,8 @@ impl Endpoint {
             }
         }
         let bulk = compiler.bulk(object, operation, write, (class, &path))?;
+        let writes = (write, operation.update.as_ref());
+        let jobs = Jobs::compile(&compiler, object, writes, &path, (class, finder.is_some()))?;
         let update = operation.update.as_ref();
         let update = update.map(|u| {
             Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
@@ -186,7 +191,8 @@ impl Endpoint {
         let (headers, later) = compiler.headers()?;
         let mut endpoint = Self {
             class,
-            lag_ms: compiler.lag(definition.lookup.as_ref())?,
+            // A job may still write when its request's deadline is over.
+            lag_ms: compiler.lag(definition.lookup.as_ref())? + jobs.within_ms(),
             on_existing,
             fingerprint: (!plain).then(|| format!("{}@{}/{object}", connector.connector, connector.revision)),
             max_reference: definition.reference.max_len,
@@ -197,6 +203,7 @@ impl Endpoint {
             write: call,
             ok: write.ok.clone(),
             id: write.id.as_deref().map(Place::parse).transpose().map_err(|what| compiler.wrong(what))?,
+            jobs,
             update,
             steps: steps.0,
             checks: steps.1,
@@ -250,7 +257,7 @@ impl Endpoint {
         self.class
     }
 
-    /// How long a write may take to show in a look-up, milliseconds.
+    /// How long a write may take to show in a look-up once its request's deadline is over, milliseconds.
     pub fn lag_ms(&self) -> u64 {
         self.lag_ms
     }

@@ -16,6 +16,7 @@ mod egress;
 mod endpoint;
 mod feed;
 mod finder;
+mod job;
 mod lint;
 mod operation;
 mod path;

@@ -11,6 +11,7 @@ mod changes;
 mod errors;
 mod fields;
 mod files;
+mod job;
 mod object;
 mod paging;
 mod request;
@@ -19,7 +20,7 @@ pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
 pub use self::{
-    auth::*, bulk::*, changes::*, errors::*, fields::*, object::*, paging::*, request::*, signal::*,
+    auth::*, bulk::*, changes::*, errors::*, fields::*, job::*, object::*, paging::*, request::*, signal::*,
 };
 
 /// What is wrong with a connector definition.
