@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const OPERATION_NEEDS_LOOKUP: &str =
     "begins with a look or has steps, so it needs a `lookup`, or the class keyed";
 /// The longest lag that is waited for.
-const MAX_LAG: Duration = Duration::from_secs(3_600);
+pub(crate) const MAX_LAG: Duration = Duration::from_secs(3_600);
 
 /// Compiles the parts of an endpoint.
 pub(crate) struct Compiler<'a> {
@@ -92,12 +92,25 @@ impl<'a> Compiler<'a> {
             let what = "{{items}} stands for something in the request of a `bulk` only, or, as {{each}}, of a step with `each`";
             return Err(self.wrong(what.into()));
         }
+        if call.has(&|name| matches!(name, Name::Job | Name::Task)) {
+            return Err(
+                self.wrong("{{job}} and {{task}} stand for something in the requests of a `job` only".into())
+            );
+        }
         Ok(call)
     }
 
     fn any_request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
+        self.only_captured(|which| call.has(which))?;
+        Ok(call)
+    }
+
+    /// A request that asks for a job.
+    pub(crate) fn asking(&self, request: &Request, path: &str) -> Result<Call, EndpointError> {
+        let call = Call::compile(&self.based(request), path, &self.known, false);
+        let call = call.map_err(|what| self.unfit(what))?;
         self.only_captured(|which| call.has(which))?;
         Ok(call)
     }

@@ -20,6 +20,7 @@ use crate::{
     each::Each,
     feed::{Feed, Walk},
     finder::{Check, Finder, Place},
+    job::Jobs,
     operation::Exchange,
     posting::Posting,
     probe::Probe,
@@ -125,7 +126,7 @@ impl Done {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) call: Call,
-    ok: Vec<u16>,
+    pub(crate) ok: Vec<u16>,
 }
 
 /// One operation on one object of a system, on one connection, under one class.
@@ -145,8 +146,10 @@ pub struct Endpoint {
     pub(crate) write: Call,
     /// How several are written at once.
     pub(crate) bulk: Option<Bulk>,
-    ok: Vec<u16>,
-    id: Option<Place>,
+    pub(crate) ok: Vec<u16>,
+    pub(crate) id: Option<Place>,
+    /// What the write and the change become where the system takes them as jobs.
+    pub(crate) jobs: Jobs,
     pub(crate) update: Option<Change>,
     pub(crate) steps: Vec<Step>,
     pub(crate) finder: Option<Finder>,
@@ -198,6 +201,8 @@ impl Endpoint {
             }
         }
         let bulk = compiler.bulk(object, operation, write, (class, &path))?;
+        let writes = (write, operation.update.as_ref());
+        let jobs = Jobs::compile(&compiler, object, writes, &path, (class, finder.is_some()))?;
         let update = operation.update.as_ref();
         let update = update.map(|u| {
             Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
@@ -211,7 +216,8 @@ impl Endpoint {
         let (headers, later) = compiler.headers()?;
         Ok(Self {
             class,
-            lag_ms: compiler.lag(definition.lookup.as_ref())?,
+            // A job may still write when its request's deadline is over.
+            lag_ms: compiler.lag(definition.lookup.as_ref())? + jobs.within_ms(),
             on_existing,
             fingerprint: (!plain).then(|| format!("{}@{}/{object}", connector.connector, connector.revision)),
             max_reference: definition.reference.max_len,
@@ -223,6 +229,7 @@ impl Endpoint {
             write: call,
             ok: write.ok.clone(),
             id: write.id.as_deref().map(Place::parse).transpose().map_err(|what| compiler.wrong(what))?,
+            jobs,
             update,
             steps,
             finder,
@@ -274,7 +281,7 @@ impl Endpoint {
         self.class
     }
 
-    /// How long a write may take to show in a look-up, milliseconds.
+    /// How long a write may take to show in a look-up once its request's deadline is over, milliseconds.
     pub fn lag_ms(&self) -> u64 {
         self.lag_ms
     }

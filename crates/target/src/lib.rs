@@ -17,6 +17,7 @@ mod egress;
 mod endpoint;
 mod feed;
 mod finder;
+mod job;
 mod lint;
 mod operation;
 mod path;

@@ -187,11 +187,12 @@ impl Run<'_> {
         change: Option<&Update>,
         standing: Option<&Standing>,
     ) -> Answer {
-        let (status, headers, body) = match exchange {
+        let exchange = match exchange {
             Ok(exchange) => exchange,
             Err(answer) => return answer,
         };
-        match self.endpoint.written(change, status, &headers, &body) {
+        let status = exchange.0;
+        match self.understand(change, &exchange).await {
             Ok(id) => {
                 let id = id.or_else(|| standing.and_then(|s| s.id.clone()));
                 let fresh = standing.is_none() && self.endpoint.creates();

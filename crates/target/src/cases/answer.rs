@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Case, Means, endpoint, text};
-use crate::{ClassChoice, Connector, Endpoint, Meaning};
+use crate::{
+    ClassChoice, Connector, Endpoint, Meaning,
+    job::meaning::{ABOUT_JOBS, is_keyed_job},
+};
 
 /// One answer of `answers.yaml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,7 +24,8 @@ pub struct AnswerCase {
     pub fact: Option<String>,
     /// The object, or an operation on it.
     pub object: String,
-    /// `lookup`, `create`, `upsert`, `keyed`, `update`, or the name of a step.
+    /// `lookup`, `create`, `upsert`, `keyed`, `update`, or the name of a step; of a write that becomes a job `job`, `result`, and
+    /// `failed_result` for that of one that has failed.
     pub request: String,
     /// The status of the answer.
     pub status: u16,
@@ -118,6 +122,7 @@ fn class_of(connector: &Connector, object: &str, request: &str) -> Result<Option
     Ok(match request {
         "keyed" => Some(ClassChoice::Keyed),
         "upsert" => Some(ClassChoice::Upsert),
+        about if ABOUT_JOBS.contains(&about) && is_keyed_job(operation) => Some(ClassChoice::Keyed),
         "create" if operation.upsert.is_some() => Some(ClassChoice::Neither),
         _ => None,
     })

@@ -67,7 +67,8 @@ pub fn read<C: Case>(folder: &Path) -> Result<Vec<C>, CaseError> {
 pub struct Means {
     /// The class of the rule that decides.
     pub class: Option<String>,
-    /// `applied`, `not_applied`, `unknown`; of a look `found`, `absent`, `several`.
+    /// `applied`, `not_applied`, `unknown`; of a look `found`, `absent`, `several`; of a write that was taken as a job `job`; of a question
+    /// about one `running`, `done`, `failed`, `unread`.
     pub outcome: String,
     /// Our stable code; absent means that nobody looks at it.
     pub code: Option<String>,
@@ -88,6 +89,12 @@ impl Means {
             Meaning::Found(_) => plain("found"),
             Meaning::Absent => plain("absent"),
             Meaning::Several => plain("several"),
+            Meaning::Job(Some(_)) => plain("job"),
+            Meaning::Job(None) => plain("unknown"),
+            Meaning::Running => plain("running"),
+            Meaning::Done => plain("done"),
+            Meaning::Failed => plain("failed"),
+            Meaning::Unread => plain("unread"),
             Meaning::Answer(Answer::Applied { .. }) => plain("applied"),
             Meaning::Answer(Answer::Unknown(reason)) => with(reason, "unknown", None),
             Meaning::Answer(Answer::Replayed(reason)) => with(reason, "replayed", None),

@@ -12,6 +12,7 @@ mod each;
 mod errors;
 mod fields;
 mod files;
+mod job;
 mod limits;
 mod object;
 mod paging;
@@ -21,8 +22,8 @@ pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
 pub use self::{
-    auth::*, bulk::*, changes::*, each::*, errors::*, fields::*, limits::*, object::*, paging::*, request::*,
-    signal::*,
+    auth::*, bulk::*, changes::*, each::*, errors::*, fields::*, job::*, limits::*, object::*, paging::*,
+    request::*, signal::*,
 };
 
 /// What is wrong with a connector definition.

@@ -13,6 +13,7 @@ use super::{
     changes::Changes,
     each::Each,
     fields::PayloadField,
+    job::Job,
     request::Request,
     value::{DurationText, OneOrMany, duration_ms, one_or_many},
 };
@@ -149,6 +150,8 @@ pub struct Write {
     pub id: Option<String>,
     /// What to do with a document that says something else; absent means `overwrite` for an upsert, else `verify`.
     pub on_existing: Option<OnExisting>,
+    /// How it is followed where the system takes it as a job.
+    pub job: Option<Job>,
     /// How many are written in one request, where a connection wants that.
     pub bulk: Option<Bulk>,
 }
