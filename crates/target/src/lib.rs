@@ -17,6 +17,7 @@ mod endpoint;
 mod feed;
 mod finder;
 mod lint;
+mod multipart;
 mod operation;
 mod path;
 mod posting;
