@@ -182,6 +182,8 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn requests_are_read_as_they_were_written(
         requests in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..5),

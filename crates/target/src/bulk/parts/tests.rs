@@ -35,7 +35,7 @@ objects:
       request: {send: "PATCH {{path}}({{ref|quoted}})", headers: {Prefer: return=minimal}}
       ok: [200, 204]
       id: header.Location
-      bulk: {max_items: 50, request: {send: "POST /odata/$batch", headers: {Prefer: odata.continue-on-error}}, ok: [200], parts: {}}
+      bulk: {max_items: 50, request: {send: "POST /odata/$batch", headers: {Prefer: odata.continue-on-error, Content-Type: text/x}}, ok: [200], parts: {}}
     keyed: *write
     create: *write
 "#;
@@ -145,7 +145,7 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
         let connector = Connector::parse("small", &yaml).unwrap();
         assert!(lint(&connector, &yaml).iter().any(|f| f.to_string().contains(told)), "{parts}");
     }
-    let body = DEFINITION.replace("odata.continue-on-error}}", "x}, body: {a: 1}}");
+    let body = DEFINITION.replace("Content-Type: text/x}}", "X: y}, body: {a: 1}}");
     assert!(made(&body, ClassChoice::Upsert).unwrap_err().contains("and the `body` of its request"));
 }
 
@@ -250,6 +250,8 @@ fn a_change_set_is_applied_or_not_as_a_whole() {
     assert_eq!(said(200, &["[204 1, 400 2, 204 3]"]), "GRG");
     assert_eq!(said(200, &["[204 1, 500 2, 204 3]"]), "UUU");
     assert_eq!(said(200, &["[204 1, 204 2]"]), "UUU");
+    assert_eq!(said(200, &["[204, 204]"]), "UUU");
+    assert_eq!(said(200, &["[]"]), "UUU", "none of none is not all");
     assert_eq!(said(200, &["[204, 400, 204]"]), "UUU", "one failed, and its place tells nothing");
     assert_eq!(said(200, &["[204 1, 204, 204 3]"]), "UUU");
     assert_eq!(said(200, &["[204 1, 204 2, 204 3]", "204"]), "UUU");
@@ -288,6 +290,14 @@ fn the_same_rules_as_for_one_alone() {
         "{answers:?}: the stored answer will be the same for ever"
     );
     assert!(matches!(answers[1], Answer::Applied { .. }));
+    let atomic =
+        made(&DEFINITION.replace("parts: {}", "parts: {}, kind: atomic"), ClassChoice::Keyed).unwrap();
+    let replayed = answer(&["[503 1, 204 2]"]).replacen("Location", "Replayed: true\nLocation", 1);
+    let answers = understood(&atomic, 2, 200, MIXED, &replayed);
+    assert!(
+        matches!(answers[..], [Answer::Replayed(_), Answer::Unknown(_)]),
+        "{answers:?}: together or not at all"
+    );
     let creates = made(DEFINITION, ClassChoice::Neither).unwrap();
     assert_eq!(letters(understood(&creates, 2, 200, MIXED, &answer(&["204", "400"]))), "AR");
     let yaml = DEFINITION.replace("parts: {}", "parts: {id: $.id}");
