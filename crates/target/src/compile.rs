@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{
     Account, ClassChoice, EndpointError, Secrets,
     auth::{self, captures},
-    bulk::Bulk,
+    bulk::{Bulk, Parts},
     call::Call,
     definition::{
         self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup,
@@ -100,6 +100,18 @@ impl<'a> Compiler<'a> {
         Ok(call)
     }
 
+    /// A request that writes, with the key where the class has one.
+    pub(crate) fn write(&self, request: &Request, path: &str, class: Class) -> Result<Call, EndpointError> {
+        let mut call = self.call(request, path)?;
+        if let (Some(key), Class::Keyed { .. }) = (&self.connector.key, class) {
+            self.key(key, &call)?;
+            if key.place == KeyPlace::Query {
+                call.add_key(&key.name);
+            }
+        }
+        Ok(call)
+    }
+
     fn any_request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
@@ -133,12 +145,18 @@ impl<'a> Compiler<'a> {
         if class == Class::Upsert && operation.upsert.is_none() {
             return Ok(None);
         }
-        let call = Call::compile(&self.based(&bulk.request), path, &self.known, false);
+        let parts = bulk.parts.as_ref().map(|parts| {
+            let own = self.write(parts.request.as_ref().unwrap_or(&write.request), path, class)?;
+            let later = !self.headers()?.1.is_empty();
+            Parts::compile(parts, bulk.kind, (own, later)).map_err(wrong)
+        });
+        let parts = parts.transpose()?;
+        let call = Call::compile(&self.based(&bulk.request), path, &self.known, parts.is_some());
         let call = call.map_err(wrong)?;
         self.only_captured(|which| call.has(which))?;
         let of = format!("{}@{}/{object}", self.connector.connector, self.connector.revision);
-        let parts = (call, &self.known, of.as_str());
-        Bulk::compile(bulk, parts, (class, self.connector.key.as_ref())).map(Some).map_err(wrong)
+        let requests = (call, parts, &self.known, of.as_str());
+        Bulk::compile(bulk, requests, (class, self.connector.key.as_ref())).map(Some).map_err(wrong)
     }
 
     /// What signing in does not bring, no request can say.
@@ -298,7 +316,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Whether the key really goes out with the write.
-    pub(crate) fn key(&self, key: &Key, write: &Call) -> Result<(), EndpointError> {
+    fn key(&self, key: &Key, write: &Call) -> Result<(), EndpointError> {
         let named = !key.name.is_empty();
         match key.place {
             KeyPlace::Header | KeyPlace::Query if !named => {

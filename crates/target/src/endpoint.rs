@@ -193,13 +193,7 @@ impl Endpoint {
         if (looks_first || !steps.is_empty()) && finder.is_none() && !matches!(class, Class::Keyed { .. }) {
             return Err(compiler.wrong(format!("`{object}` {OPERATION_NEEDS_LOOKUP}")));
         }
-        let mut call = compiler.call(&write.request, &path)?;
-        if let (Some(key), Class::Keyed { .. }) = (&connector.key, class) {
-            compiler.key(key, &call)?;
-            if key.place == KeyPlace::Query {
-                call.add_key(&key.name);
-            }
-        }
+        let call = compiler.write(&write.request, &path, class)?;
         let bulk = compiler.bulk(object, operation, write, (class, &path))?;
         let writes = (write, operation.update.as_ref());
         let jobs = Jobs::compile(&compiler, object, writes, &path, (class, finder.is_some()))?;

@@ -19,6 +19,7 @@ mod feed;
 mod finder;
 mod job;
 mod lint;
+mod multipart;
 mod operation;
 mod path;
 mod posting;

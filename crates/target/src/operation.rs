@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     Client, Endpoint, Posting, Standing,
     auth::{Prepared, Session},
-    bulk::Bulk,
+    bulk::Whole,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
     endpoint::{Change as Update, Done, Step, nothing_captured},
@@ -145,9 +145,9 @@ impl Run<'_> {
     }
 
     /// The request for several, with all of their items.
-    pub(crate) async fn ask_for_all(&self, bulk: &Bulk, items: &Value) -> Result<Exchange, Answer> {
-        let names = Names { items: Some(items), ..self.names(&Value::Null, None, None) };
-        self.exchange(&bulk.call, &names, None, &Bytes::new(), false).await
+    pub(crate) async fn ask_for_all(&self, whole: &Whole<'_>) -> Result<Exchange, Answer> {
+        let names = Names { items: Some(&whole.items), ..self.names(&Value::Null, None, None) };
+        self.exchange(&whole.call, &names, None, &whole.raw, false).await
     }
 
     /// From the beginning: the write, then all steps.

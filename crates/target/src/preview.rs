@@ -141,14 +141,14 @@ impl Endpoint {
     /// It cannot be made of them: what is missing.
     pub fn preview_together(&self, postings: &[&Posting]) -> Option<Result<Preview, String>> {
         let bulk = self.bulk.as_ref()?;
-        let items = postings.iter().map(|posting| bulk.item(posting).map(|(item, _)| item));
-        let items = match items.collect::<Result<Vec<Value>, _>>() {
-            Ok(items) => Value::Array(items),
+        let items = postings.iter().map(|posting| bulk.item(self, posting).map(|(item, _)| item));
+        let whole = match items.collect::<Result<Vec<_>, _>>() {
+            Ok(items) => bulk.whole(items),
             Err(Impossible(what)) => return Some(Err(what)),
         };
         let (nobody, captured) = (Posting::asking(), self.would_capture());
-        let names = Names { items: Some(&items), ..Names::of(&nobody, &Value::Null, &captured) };
-        Some(self.sketch("bulk", &bulk.call, &names, false))
+        let names = Names { items: Some(&whole.items), ..Names::of(&nobody, &Value::Null, &captured) };
+        Some(self.draw("bulk", &whole.call, (&names, &whole.raw), false))
     }
 
     /// What the answer to that request means for each of `postings`; none if they cannot share one.
@@ -160,9 +160,9 @@ impl Endpoint {
         body: &[u8],
     ) -> Option<Vec<Answer>> {
         let bulk = self.bulk.as_ref()?;
-        let names = postings.iter().map(|posting| bulk.item(posting).ok().and_then(|(_, name)| name));
+        let names = postings.iter().map(|posting| bulk.item(self, posting).ok().and_then(|(_, name)| name));
         let names: Vec<Option<String>> = names.collect();
-        let answers = bulk.answers(&self.classifier, (status, headers, body), &names);
+        let answers = bulk.answers(self, (status, headers, body), &names);
         Some(answers.unwrap_or_else(|answer| vec![of_all(answer); names.len()]))
     }
 
@@ -173,8 +173,17 @@ impl Endpoint {
     }
 
     fn sketch(&self, request: &str, call: &Call, names: &Names<'_>, writes: bool) -> Result<Preview, String> {
-        let raw = names.payload.to_string().into();
-        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+        self.draw(request, call, (names, &names.payload.to_string().into()), writes)
+    }
+
+    fn draw(
+        &self,
+        request: &str,
+        call: &Call,
+        (names, raw): (&Names<'_>, &Bytes),
+        writes: bool,
+    ) -> Result<Preview, String> {
+        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, raw));
         let wire = wire.map_err(|Impossible(what)| what)?;
         let value = |value: &http::HeaderValue| match value.is_sensitive() {
             true => "***".to_owned(),
