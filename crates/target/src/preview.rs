@@ -11,6 +11,7 @@ use crate::{
     bulk::of_all,
     call::{Call, Impossible},
     finder::Sight,
+    operation::change_of,
     references,
     template::{Scope as Names, plain},
 };
@@ -68,7 +69,7 @@ impl Endpoint {
         add("write", &self.write, &names(&payload), true)?;
         let later = Names { id: Some(&id), version, ..names(&payload) };
         if let Some(update) = &self.update {
-            add("update", &update.call, &later, true)?;
+            add("update", &update.call, &Names { step: change_of(self.class()), ..later }, true)?;
         }
         for step in &self.steps {
             add(&step.name, &step.call, &Names { step: Some(&step.name), version: None, ..later }, true)?;
