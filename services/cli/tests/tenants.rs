@@ -129,7 +129,11 @@ fn what_only_the_services_would_notice_is_noticed_before() {
 }
 
 fn text_of(dir: &Path) -> String {
-    text(&counterfoil(dir, &["tenants", "validate"]))
+    text_of_with(dir, &[])
+}
+
+fn text_of_with(dir: &Path, more: &[&str]) -> String {
+    text(&counterfoil(dir, &[&["tenants", "validate"], more].concat()))
 }
 
 #[test]
@@ -240,6 +244,24 @@ fn a_misspelt_reference_of_an_overlay_is_found_before_events_flow() {
     let place = "tenants/acme/mappings/orders.vrl:2:22: CFG-0224: ";
     assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
     assert!(wrong.contains("did you mean `customer`?; a `$lookup` names an object"), "{wrong}");
+}
+
+/// A base mapping is nobody's of the tenants: its problems lie where it lies, and a tenant's own where that does.
+#[test]
+fn what_is_wrong_in_a_base_mapping_has_the_path_of_the_connectors_folder() {
+    let dir = folder("", "mapping:\n  rules:\n  - {must: '.total_typo > 0', message: x, field: total}\n");
+    let base = dir.path().join("mine/sandbox/mappings/order.vrl");
+    fs::create_dir_all(base.parent().unwrap()).unwrap();
+    let told = |text: &str| {
+        fs::write(&base, text).unwrap();
+        text_of_with(dir.path(), &["--connectors", "mine"])
+    };
+    let wrong = told(". = {\"number\": .nmuber}\n");
+    let place = "mine/sandbox/mappings/order.vrl:1:";
+    assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
+    assert!(!wrong.contains("tenants/mine"), "{wrong}");
+    let wrong = told(". = {\"number\": .number}\n");
+    assert!(wrong.lines().any(|line| line.starts_with("tenants/acme/routes/orders.yaml:")), "{wrong}");
 }
 
 /// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.

@@ -54,7 +54,7 @@ pub(super) fn checkout(settings: &Settings) -> anyhow::Result<Checkout> {
     };
     let problems = match read() {
         Ok((folders, set)) => {
-            let Examined { guarantees, problems } = validate::examine_set(&set, dir, connectors);
+            let Examined { guarantees, problems } = sink::examine(&set, dir, connectors);
             if problems.is_empty() {
                 return Ok(Checkout { desired: Desired::new(&set, &folders, &settings.region), guarantees });
             }
@@ -96,7 +96,7 @@ pub(super) async fn readable(settings: &Settings) -> anyhow::Result<State> {
 pub(super) fn applied_guarantees(revision: &tenancy::Revision, settings: &Settings) -> Vec<Guarantee> {
     let folder = BTreeMap::from([(revision.tenant.to_string(), revision.files.clone())]);
     let set = TenantSet::from_folders("applied", &folder, &Offline).unwrap_or_default();
-    sink::examine(&set, settings.connectors.as_deref()).guarantees
+    sink::examine(&set, "applied", settings.connectors.as_deref()).guarantees
 }
 
 /// Milliseconds since 1970-01-01 as people write them, UTC.
