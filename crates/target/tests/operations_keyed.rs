@@ -1,7 +1,7 @@
 //! Class keyed with several steps, against a system that has nothing but its keys: whatever is sent twice without one happens twice.
 //! Wherever it breaks, one document comes of it, and each step of it happens once.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]
 mod common;

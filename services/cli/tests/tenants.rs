@@ -256,10 +256,16 @@ fn what_is_wrong_in_a_base_mapping_has_the_path_of_the_connectors_folder() {
         fs::write(&base, text).unwrap();
         text_of_with(dir.path(), &["--connectors", "mine"])
     };
-    let wrong = told(". = {\"number\": .nmuber}\n");
-    let place = "mine/sandbox/mappings/order.vrl:1:";
-    assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
-    assert!(!wrong.contains("tenants/mine"), "{wrong}");
+    // One that does not compile at all, and one that only the connector's definition finds fault with.
+    for (text, what) in
+        [("{\"number\": .nmuber}", "CFG-0220: "), ("{\"total\": {\"$lookup\": \"custmer\"}}", "CFG-0224: ")]
+    {
+        let wrong = told(&format!(". = {text}\n"));
+        let place = "mine/sandbox/mappings/order.vrl:1:";
+        let lines = wrong.lines().filter(|line| line.starts_with(place) && line.contains(what));
+        assert_eq!(lines.count(), 1, "{wrong}");
+        assert!(!wrong.contains("tenants/mine"), "{wrong}");
+    }
     let wrong = told(". = {\"number\": .number}\n");
     assert!(wrong.lines().any(|line| line.starts_with("tenants/acme/routes/orders.yaml:")), "{wrong}");
 }

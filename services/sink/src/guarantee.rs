@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt, path::Path};
 
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
+use mapping::connectors::ConnectorErrors;
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
 use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
 
@@ -211,11 +212,13 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
 /// What is wrong with the programs of a route, each in its own file, and whether that is the tenant's. A base mapping is its connector's.
 fn unmapped(route: &Route, error: PlanError) -> Vec<(Problem, bool)> {
     let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
-    let PlanError::Mapping { problems, .. } = error else {
-        return vec![(of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint), true)];
+    let problems = match error {
+        PlanError::Mapping { problems, .. } | PlanError::Mappings(ConnectorErrors(problems)) => problems,
+        error => return vec![(of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint), true)],
     };
     let of = |code| match code {
         "CFG-0224" => "a `$lookup` names an object with a `lookup` in the connector's definition".to_owned(),
+        "CFG-0206" => "docs/connectors.md shows how webhooks are signed".to_owned(),
         _ => hint.clone(),
     };
     let overlay = route.mapping.overlay.as_ref().map(|overlay| overlay.file.as_str());

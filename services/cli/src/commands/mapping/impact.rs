@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf, process::ExitCode};
 use clap::Args;
 use contract::DataType;
 use event::ObjectKind;
+use mapping::connectors::ConnectorErrors;
 use serde_json::json;
 use sink::{PlanError, RouteMappings};
 use tenancy::Route;
@@ -102,7 +103,9 @@ fn look(
 /// What is wrong, each by itself.
 fn wrong(error: PlanError) -> impl Iterator<Item = String> {
     let all = match error {
-        PlanError::Mapping { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        PlanError::Mapping { problems, .. } | PlanError::Mappings(ConnectorErrors(problems)) => {
+            problems.iter().map(ToString::to_string).collect()
+        }
         other => vec![other.to_string()],
     };
     all.into_iter()
