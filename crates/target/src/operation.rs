@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
+use delivery::{Answer, Class, ErrorClass, OnExisting, ReadBack, Reason, Scope};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -24,6 +24,12 @@ use crate::{
     signals::{Told, retry_after},
     template::{Scope as Names, plain},
 };
+
+/// What the change of a document that a look has found is called beside the steps, whose names come from definitions: at class keyed it has
+/// a key of its own, since under that of the write it would only be told again what became of that.
+pub(crate) fn change_of(class: Class) -> Option<&'static str> {
+    matches!(class, Class::Keyed { .. }).then_some("~u")
+}
 
 /// An operation under way.
 pub(crate) struct Run<'a> {
@@ -177,6 +183,7 @@ impl Run<'_> {
             Err(answer) => return answer,
         };
         let names = self.names(&payload, standing.id.as_ref(), standing.version.as_deref());
+        let names = Names { step: change.and_then(|_| change_of(self.endpoint.class())), ..names };
         let exchange = self.exchange(call, &names, None, &raw, true).await;
         self.written(exchange, change, Some(standing)).await
     }

@@ -14,7 +14,7 @@ use crate::{
     each::Each,
     endpoint::Step,
     finder::Sight,
-    operation::Exchange,
+    operation::{Exchange, change_of},
     references,
     template::{Scope as Names, plain},
 };
@@ -84,7 +84,7 @@ impl Endpoint {
             previews.push(self.sketch(name, call, &about_job, false)?);
         }
         if let Some(update) = &self.update {
-            let later = Names { id: Some(&id), version, ..names(&head) };
+            let later = Names { id: Some(&id), version, step: change_of(self.class()), ..names(&head) };
             previews.push(self.sketch("update", &update.call, &later, true)?);
             for (name, call) in self.jobs.of(true).iter().flat_map(|job| job.requests()) {
                 previews.push(self.sketch(name, call, &about_job, false)?);

@@ -211,7 +211,11 @@ fn each_route_guarantees_what_the_class_of_its_object_gives() {
 }
 
 fn text_of(dir: &Path) -> String {
-    text(&counterfoil(dir, &["tenants", "validate"]))
+    text_of_with(dir, &[])
+}
+
+fn text_of_with(dir: &Path, more: &[&str]) -> String {
+    text(&counterfoil(dir, &[&["tenants", "validate"], more].concat()))
 }
 
 #[test]
@@ -322,6 +326,30 @@ fn a_misspelt_reference_of_an_overlay_is_found_before_events_flow() {
     let place = "tenants/acme/mappings/orders.vrl:2:22: CFG-0224: ";
     assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
     assert!(wrong.contains("did you mean `customer`?; a `$lookup` names an object"), "{wrong}");
+}
+
+/// A base mapping is nobody's of the tenants: its problems lie where it lies, and a tenant's own where that does.
+#[test]
+fn what_is_wrong_in_a_base_mapping_has_the_path_of_the_connectors_folder() {
+    let dir = folder("", "mapping:\n  rules:\n  - {must: '.total_typo > 0', message: x, field: total}\n");
+    let base = dir.path().join("mine/sandbox/mappings/order.vrl");
+    fs::create_dir_all(base.parent().unwrap()).unwrap();
+    let told = |text: &str| {
+        fs::write(&base, text).unwrap();
+        text_of_with(dir.path(), &["--connectors", "mine"])
+    };
+    // One that does not compile at all, and one that only the connector's definition finds fault with.
+    for (text, what) in
+        [("{\"number\": .nmuber}", "CFG-0220: "), ("{\"total\": {\"$lookup\": \"custmer\"}}", "CFG-0224: ")]
+    {
+        let wrong = told(&format!(". = {text}\n"));
+        let place = "mine/sandbox/mappings/order.vrl:1:";
+        let lines = wrong.lines().filter(|line| line.starts_with(place) && line.contains(what));
+        assert_eq!(lines.count(), 1, "{wrong}");
+        assert!(!wrong.contains("tenants/mine"), "{wrong}");
+    }
+    let wrong = told(". = {\"number\": .number}\n");
+    assert!(wrong.lines().any(|line| line.starts_with("tenants/acme/routes/orders.yaml:")), "{wrong}");
 }
 
 /// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.

@@ -5,6 +5,7 @@ mod actions;
 mod backlog;
 mod control;
 mod group;
+mod moving;
 mod planning;
 mod probes;
 mod together;
@@ -195,13 +196,18 @@ impl Engine {
                 left |= matches!(fact, Message::Left);
                 self.take(fact);
             }
+            let counts = gauges_set.elapsed() >= GAUGES;
+            if counts {
+                self.move_strays();
+            }
             self.decide()?;
             if let Some(failure) = self.failure.take() {
                 error!(code = failure.code(), error = %failure, "sink stops");
                 return Err(failure);
             }
-            if gauges_set.elapsed() >= GAUGES {
+            if counts {
                 gauges_set = Instant::now();
+                self.count_strays();
                 self.parts.metrics.fenced(self.parts.ledger.take_fenced());
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
                 self.parts.ledger.expire(self.parts.clock.now().wall);

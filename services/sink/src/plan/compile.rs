@@ -178,11 +178,13 @@ impl Drawn<'_> {
             {
                 known.objects.push(event_type.object());
             }
+            let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
             self.ways.entry(*event_type).or_default().push(Arc::new(Way {
                 route: route.id,
                 name: Arc::from(route.name.as_str()),
                 connection,
                 connection_name: Arc::from(target.name.as_str()),
+                what: (Arc::from(target.connector.as_str()), Arc::from(object)),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 bulk: target.limits.bulk,
                 endpoint,

@@ -111,10 +111,15 @@ mod tests {
     use tenancy::TenantSet;
 
     use super::*;
-    use crate::plan::{Compiler, Plan};
+    use crate::plan::{Compiler, Fate, Plan};
 
     /// What the configuration of a connection with these `limits` becomes.
     fn plan(limits: &str) -> Plan {
+        plan_of(limits, "")
+    }
+
+    /// The same, whose route says this besides.
+    fn plan_of(limits: &str, route: &str) -> Plan {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join("acme").join(name);
@@ -126,7 +131,7 @@ mod tests {
             "connection: erp\nconnector: sandbox\nbase_url: \"https://erp.example\"\ntimeout: 7s\nlimits: {limits}\n"
         );
         file("connections/erp.yaml", &erp);
-        file("routes/payments.yaml", "route: payments\non: [\"payment.*\"]\nto: erp\n");
+        file("routes/payments.yaml", &format!("route: payments\non: [\"payment.*\"]\nto: erp\n{route}"));
         let set = TenantSet::load(dir.path(), &tenancy::Offline).unwrap();
         let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(Path::new("nowhere")));
         Compiler::new("eu", None, store).plan(&set).unwrap()
@@ -181,6 +186,19 @@ mod tests {
         assert_eq!(limits("{concurrency: 3}"), ConnectionLimits { concurrency: 3, timeout_ms: 7_000 });
         assert_eq!(limits("{}").timeout_ms, 7_000);
         assert_ne!(limits("{}").concurrency, 3);
+    }
+
+    /// What was made for one object is never sent to the address of another.
+    #[test]
+    fn a_route_to_another_object_leads_elsewhere() {
+        let (tenant, of) = ("acme".parse().unwrap(), "payment.received".parse().unwrap());
+        let before = plan("{}");
+        let way = &before.ways(&tenant, of).unwrap()[0];
+        let fate = |route: &str| plan_of("{concurrency: 2}", route).fate(&tenant, of, way);
+        assert!(matches!(fate(""), Fate::On(_)));
+        assert!(matches!(fate("object: payment\n"), Fate::On(_)), "the same, said");
+        assert!(matches!(fate("object: order\n"), Fate::Elsewhere));
+        assert!(matches!(fate("policy: {posts: state}\n"), Fate::Elsewhere));
     }
 
     #[test]
