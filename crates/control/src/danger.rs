@@ -35,13 +35,13 @@ pub enum Danger {
         /// Its name.
         after: String,
     },
-    /// A route leads to another connection.
+    /// A route leads to another connection, object or connector.
     Rerouted {
         /// Its name.
         route: String,
-        /// The connection that it led to.
+        /// Where it led to: a connection, and what of it differs.
         before: String,
-        /// The connection that it leads to.
+        /// Where it leads to.
         after: String,
     },
     /// A connection leads elsewhere, and is not paused.
@@ -77,7 +77,8 @@ impl fmt::Display for Danger {
             Self::Rerouted { route, before, after } => write!(
                 f,
                 "route `{route}` leads to `{after}` in the place of `{before}`, and its ledger goes on: what it posted to `{before}` \
-                 is not posted to `{after}`"
+                 is not posted to `{after}`, and what may have been sent there is resolved there. Pause it, let it come to rest, and \
+                 apply then"
             ),
             Self::Moved { connection } => write!(
                 f,
@@ -134,11 +135,27 @@ fn gone(was: &Tenant, is: &Tenant) -> Vec<Danger> {
 fn rerouted(was: &Tenant, is: &Tenant) -> Vec<Danger> {
     let danger = |before: &Arc<Route>| {
         let after = is.routes.iter().find(|route| route.name == before.name)?;
-        let names = (before.connection.name.clone(), after.connection.name.clone());
-        let differ = names.0 != names.1;
-        differ.then(|| Danger::Rerouted { route: before.name.clone(), before: names.0, after: names.1 })
+        let (was, is) = places(before, after);
+        (was != is).then(|| Danger::Rerouted { route: before.name.clone(), before: was, after: is })
     };
     was.routes.iter().filter_map(danger).collect()
+}
+
+/// Where a route led, and where it leads: as little of it as says what differs.
+fn places(before: &Route, after: &Route) -> (String, String) {
+    let names = |route: &Route| route.connection.name.clone();
+    let objects = |route: &Route| {
+        let object = route.object.as_deref().unwrap_or("the event's own");
+        format!("{}, object {object}", names(route))
+    };
+    let connectors = |route: &Route| format!("{} ({})", names(route), route.connection.connector);
+    if names(before) != names(after) {
+        (names(before), names(after))
+    } else if before.connection.connector != after.connection.connector {
+        (connectors(before), connectors(after))
+    } else {
+        (objects(before), objects(after))
+    }
 }
 
 /// Connections that lead elsewhere while one of their routes may send.

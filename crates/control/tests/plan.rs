@@ -156,6 +156,14 @@ fn what_the_files_do_not_show_is_said() {
     acme.insert("routes/orders.yaml".into(), "route: orders\non: [order.created]\nto: crm\n".into());
     let rerouted = Danger::Rerouted { route: "orders".into(), before: "erp".into(), after: "crm".into() };
     assert_eq!(dangers(&state, &folder), [rerouted]);
+
+    let acme = folder.get_mut("acme").unwrap();
+    acme.insert(
+        "routes/orders.yaml".into(),
+        "route: orders\non: [order.created]\nto: erp\nobject: invoice\n".into(),
+    );
+    let (before, after) = ("erp, object the event's own".into(), "erp, object invoice".into());
+    assert_eq!(dangers(&state, &folder), [Danger::Rerouted { route: "orders".into(), before, after }]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod digest;
 mod flow;
 mod launch;
 mod limits;
+mod moving;
 mod pausing;
 mod shared;
 mod spilling;
@@ -23,7 +24,7 @@ use crate::{
     policy::{Class, Intents},
     posting::{NewPosting, Posting, Stage, Ticket},
     range::Range,
-    spill::Load,
+    spill::{Backlog, Load},
     time::Now,
     turns::Turns,
     window::{PartitionId, Window},
@@ -426,14 +427,25 @@ impl Core {
     }
 
     fn insert(&mut self, new: NewPosting, partition: PartitionId, offset: i64) -> Ticket {
+        let own = Backlog::Connection(new.connection);
+        let backlog = self.partitions.get(&partition).map_or(own, |state| state.load.owner(&new, offset));
+        self.insert_for(new, (partition, offset), backlog)
+    }
+
+    fn insert_for(
+        &mut self,
+        new: NewPosting,
+        (partition, offset): (PartitionId, i64),
+        backlog: Backlog,
+    ) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
         let mut posting = Posting::new(new, partition, offset, self.serial);
         if let (Some(bulk), Some(connection)) = (new.bulk, self.connections.get_mut(&new.connection)) {
             connection.company = connection.company.max(bulk.max_items as usize);
         }
         if let Some(state) = self.partitions.get_mut(&partition) {
-            posting.backlog = state.load.owner(&new, offset);
-            state.load.came(posting.backlog);
+            posting.backlog = backlog;
+            state.load.came(backlog);
         }
         let lane = posting.lane();
         let ticket = Ticket { slot: self.postings.insert(posting) as u32, serial: self.serial };

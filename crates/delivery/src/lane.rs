@@ -57,6 +57,18 @@ impl Lanes {
         }
     }
 
+    /// The first one of a lane.
+    pub(crate) fn head(&self, key: LaneKey) -> Option<Ticket> {
+        self.0.get(&key).map(|lane| lane.head)
+    }
+
+    /// Who stood behind `last` is gone.
+    pub(crate) fn ends_with(&mut self, key: LaneKey, last: Ticket) {
+        if let Some(lane) = self.0.get_mut(&key) {
+            lane.tail = last;
+        }
+    }
+
     /// Forgets every lane of a partition.
     pub(crate) fn forget(&mut self, partition: PartitionId) {
         self.0.retain(|_, lane| lane.partition != partition);

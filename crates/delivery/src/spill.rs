@@ -97,6 +97,12 @@ impl Load {
         }
     }
 
+    /// Whether a posting may count for another backlog: what is read again for one must not fill the memory of the other.
+    pub(crate) fn may_move(&self, from: Backlog, to: Backlog, limit: usize) -> bool {
+        let leaves = |backlog| self.shares.get(&backlog).is_some_and(|s| s.spill.is_some());
+        !leaves(from) || !leaves(to) && self.pressing() < limit
+    }
+
     /// Leaves a record in the log, if the connection does so. Returns whether it does.
     pub(crate) fn leave(&mut self, backlog: Backlog, offset: i64) -> bool {
         let Some(spill) = self.shares.get_mut(&backlog).and_then(|s| s.spill.as_mut()) else {

@@ -145,6 +145,12 @@ impl Told {
         self.left = self.left.saturating_sub(self.cost);
     }
 
+    /// Requests left that are no look for more.
+    pub(crate) fn spent(&mut self, requests: u64, now: u64) {
+        self.refill(now);
+        self.left = self.left.saturating_sub(self.cost.saturating_mul(requests));
+    }
+
     /// Whether an answer that said nothing of this limit ends it: the stretch is over and something was left of it, or one looked
     /// whether there is more.
     pub(crate) fn is_over(&self, now: u64) -> bool {

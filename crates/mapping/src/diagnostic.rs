@@ -38,9 +38,25 @@ impl Diagnostic {
     /// The definition of a signature does not fit.
     pub(crate) const DEFINITION: &str = "CFG-0206";
 
-    /// The definition of a signature does not fit; `message` names the line where that is known.
-    pub(crate) fn definition(file: &str, message: String) -> Self {
-        Self { program: file.to_owned(), line: 1, column: 1, message, code: Self::DEFINITION }
+    /// The definition of a signature cannot be read.
+    pub(crate) fn definition_form(file: &str, error: &serde_saphyr::Error) -> Self {
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        let first = first.split_once(": line ").map_or(first, |(_, rest)| rest);
+        let message = match meant(&said) {
+            Some(meant) => format!("{first}; did you mean `{meant}`?"),
+            None => first.to_owned(),
+        };
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
+        Self { program: file.to_owned(), line, column, message, code: Self::DEFINITION }
+    }
+
+    /// A `field` of the definition of a signature does not fit.
+    pub(crate) fn definition(file: &str, text: &str, field: &str, message: &str) -> Self {
+        let begins = |line: &str| line.strip_prefix(field).is_some_and(|rest| rest.starts_with(':'));
+        let line = text.lines().position(begins).map_or(1, |at| at + 1);
+        let message = message.to_owned();
+        Self { program: file.to_owned(), line, column: 1, message, code: Self::DEFINITION }
     }
 
     pub(crate) fn new(program: &str, source: &str, found: &vrl::diagnostic::Diagnostic) -> Self {
@@ -115,6 +131,17 @@ fn place(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The name that an author may have meant, where the parser lists the ones that there are.
+fn meant(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("unknown ")?;
+    let mut parts = rest.lines().next()?.splitn(3, '`').skip(1);
+    let (given, rest) = (parts.next()?, parts.next()?);
+    let (_, names) = rest.split_once("expected ")?;
+    let names = names.trim_start_matches("one of ").split(", ").map(|name| name.trim_matches('`'));
+    let nearest = names.max_by(|a, b| strsim::jaro(given, a).total_cmp(&strsim::jaro(given, b)))?;
+    (strsim::jaro(given, nearest) > 0.7).then(|| nearest.to_owned())
 }
 
 /// The field that is spelt most like the first segment of `path` that is not there.

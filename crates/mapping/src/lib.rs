@@ -3,7 +3,8 @@
 //! A program is compiled before it runs, sees nothing but its input, and gives the same output for the same input:
 //! functions that ask the machine, the network, the clock or chance do not exist here (see [`functions`]).
 //!
-//! [`connectors`] holds the programs that turn vendors' webhooks into canonical events, and the base mappings of targets; [`payload`]
+//! [`connectors`] holds the programs that turn vendors' webhooks into canonical events, and the base mappings of targets; [`recorded`] holds
+//! such programs against recorded webhooks; [`payload`]
 //! turns an event into what a target is sent.
 
 mod compact;
@@ -14,6 +15,7 @@ pub mod functions;
 mod money;
 pub mod payload;
 mod program;
+pub mod recorded;
 pub mod signature;
 mod time;
 

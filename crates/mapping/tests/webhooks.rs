@@ -1,5 +1,5 @@
-//! The webhook programs against recorded and written payloads: connectors/<system>/tests/<name>.json, with the events
-//! that must come of it beside it in <name>.expected.json.
+//! The webhook programs against recorded and written payloads: connectors/<system>/tests/<name>.json, with what must come of it beside
+//! it in <name>.expected.json.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mapping::{MappingError, connectors};
+use mapping::{MappingError, connectors, recorded};
 use serde_json::{Value, json};
 
 const CONNECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors");
@@ -22,17 +22,6 @@ fn read(path: &Path) -> Value {
 fn input(path: &Path) -> Value {
     let fixture = read(path);
     if fixture.get("headers").is_some() { fixture } else { json!({"headers": {}, "body": fixture}) }
-}
-
-fn fixtures(system: &str) -> Vec<PathBuf> {
-    let files = fs::read_dir(format!("{CONNECTORS}/{system}/tests")).unwrap().map(|e| e.unwrap().path());
-    let is_input = |p: &PathBuf| {
-        let name = p.file_name().unwrap().to_str().unwrap();
-        name.ends_with(".json") && !name.ends_with(".expected.json")
-    };
-    let mut found: Vec<_> = files.filter(is_input).collect();
-    found.sort();
-    found
 }
 
 fn map(system: &str, input: Value) -> Result<Vec<Value>, MappingError> {
@@ -62,21 +51,30 @@ fn version(event: &Value) -> i64 {
 fn every_fixture_gives_the_expected_events() {
     let programs = connectors::embedded().unwrap();
     let mut types = BTreeSet::new();
-    for system in ["stripe", "shopify"] {
+    for system in programs.names() {
         let program = programs.webhook(system).unwrap();
-        for path in fixtures(system) {
-            let events = program.run(input(&path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            let expected = read(&path.with_extension("expected.json"));
-            assert_eq!(Value::Array(events.clone()), expected, "{}", path.display());
-            assert_eq!(
-                program.run(input(&path)),
-                Ok(events.clone()),
-                "the same webhook gives the same event"
-            );
+        let (recorded, wrong) = recorded::read(&PathBuf::from(format!("{CONNECTORS}/{system}/tests")));
+        assert_eq!(wrong, [], "{system}");
+        assert!(!recorded.is_empty(), "{system}");
+        for one in recorded {
+            let events = one.run(program).unwrap_or_else(|wrong| panic!("{wrong:?}"));
             types.extend(events.iter().map(|e| format!("{system} {}", e["type"].as_str().unwrap())));
         }
     }
     let wanted = [
+        "chargebee customer.created",
+        "chargebee customer.deactivated",
+        "chargebee customer.updated",
+        "chargebee invoice.paid",
+        "chargebee invoice.posted",
+        "chargebee invoice.updated",
+        "chargebee invoice.voided",
+        "chargebee payment.failed",
+        "chargebee payment.received",
+        "chargebee payment.refunded",
+        "dataverse customer.created",
+        "dataverse customer.deactivated",
+        "dataverse customer.updated",
         "shopify customer.created",
         "shopify customer.updated",
         "shopify order.cancelled",
@@ -92,6 +90,36 @@ fn every_fixture_gives_the_expected_events() {
         "stripe payment.refunded",
     ];
     assert_eq!(types, BTreeSet::from(wanted.map(str::to_owned)), "every kind of event has a fixture");
+}
+
+fn chargebee(name: &str) -> Vec<Value> {
+    let body = read(&PathBuf::from(format!("{CONNECTORS}/chargebee/tests/{name}.json")));
+    map("chargebee", json!({"headers": {}, "body": body})).unwrap()
+}
+
+#[test]
+fn what_every_later_webhook_of_an_invoice_tells_too_is_one_fact() {
+    let (at_once, later) = (chargebee("invoice_generated.paid_at_once"), chargebee("invoice_updated.paid"));
+    assert_eq!(at_once[1]["type"], "invoice.paid");
+    assert_eq!(at_once[1]["id"], later[1]["id"], "the same payment in full");
+    assert_ne!(at_once[0]["id"], later[0]["id"], "two changes are two events");
+    assert_eq!(chargebee("invoice_updated.void")[0]["id"], chargebee("invoice_deleted")[0]["id"]);
+    // Paid again after a refund: another fact.
+    let mut body = read(&PathBuf::from(format!("{CONNECTORS}/chargebee/tests/invoice_updated.paid.json")));
+    body["content"]["invoice"]["paid_at"] = json!(1_796_000_000);
+    let again = map("chargebee", json!({"headers": {}, "body": body})).unwrap();
+    assert_ne!(again[1]["id"], later[1]["id"]);
+}
+
+#[test]
+fn versions_follow_the_documents_own_order() {
+    let of = |name: &str| chargebee(name).iter().map(version).collect::<Vec<_>>();
+    let (posted, paid, void) =
+        (of("invoice_generated"), of("invoice_updated.paid"), of("invoice_updated.void"));
+    assert!(posted[0] < paid[0] && paid[0] < paid[1] && paid[1] < void[0], "{posted:?} {paid:?} {void:?}");
+    let (received, refunded) = (chargebee("payment_succeeded"), chargebee("payment_refunded.partly"));
+    assert_eq!(received[0]["data"]["id"], refunded[0]["data"]["id"], "a refund is filed under its payment");
+    assert!(version(&received[0]) < version(&refunded[0]));
 }
 
 #[test]
@@ -203,7 +231,10 @@ fn a_folder_replaces_and_adds_programs() {
     write("acme-erp", "null");
     fs::create_dir_all(dir.path().join("no-webhooks")).unwrap();
     let loaded = connectors::load(dir.path()).unwrap();
-    assert_eq!(loaded.names().collect::<Vec<_>>(), ["acme-erp", "shopify", "stripe"]);
+    assert_eq!(
+        loaded.names().collect::<Vec<_>>(),
+        ["acme-erp", "chargebee", "dataverse", "shopify", "stripe"]
+    );
     let events = loaded.webhook("stripe").unwrap().run(json!({"headers": {}, "body": {}})).unwrap();
     assert_eq!(events, [json!({"mine": true})]);
     write("acme-erp", "oops(");

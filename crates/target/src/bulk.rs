@@ -1,14 +1,23 @@
 //! Several postings in one request, and each one's answer out of the answer to all (docs/adr/0024).
 
-use std::collections::{BTreeMap, HashMap};
+mod check;
+mod parts;
 
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
+
+use bytes::Bytes;
 use delivery::{Answer, Class, ErrorClass, Scope};
 use http::HeaderMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use self::check::check;
+pub(crate) use self::parts::Parts;
 use crate::{
-    Posting,
+    Endpoint, Posting,
     call::{Call, Impossible},
     classify::{Classifier, lost, reason},
     definition::{self, AppliedWhen, BulkKind, CountsAs, ItemAnswers, ItemStatus, Key},
@@ -16,17 +25,21 @@ use crate::{
     finder::{Check, json_path},
     path::JsonPath,
     references,
-    template::{Json, Name, Scope as Names, Text, plain},
+    template::{Json, Scope as Names, Text, plain},
 };
 
 /// What an item has around its payload, at most, in bytes; a guess, since its request is measured when it is made.
 const AROUND: usize = 256;
+/// What a request that is a part has around its payload.
+const AROUND_PART: usize = 1_024;
 
 /// How several postings share a request, compiled for a connection.
 #[derive(Debug)]
 pub(crate) struct Bulk {
-    pub(crate) call: Call,
+    call: Call,
     item: Option<Json>,
+    /// In the place of `item`, `named` and `lists`.
+    parts: Option<Parts>,
     named: Option<Text>,
     ok: Vec<u16>,
     kind: BulkKind,
@@ -36,6 +49,23 @@ pub(crate) struct Bulk {
     lists: Vec<List>,
     /// Postings of the same print can share a request.
     print: u64,
+}
+
+/// What a posting is in a request for several.
+pub(crate) enum Item {
+    /// An item of a list.
+    Json(Value),
+    /// A request of its own.
+    Request(Bytes),
+}
+
+/// A request for several: what it is made of.
+pub(crate) struct Whole<'a> {
+    pub(crate) call: Cow<'a, Call>,
+    /// What `{{items}}` stands for.
+    pub(crate) items: Value,
+    /// The body, where it is not made of the items by the call.
+    pub(crate) raw: Bytes,
 }
 
 /// A list of answers to items, compiled.
@@ -62,17 +92,28 @@ enum StatusOf {
     At(JsonPath),
 }
 
+impl Item {
+    /// What it takes in the body.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Json(value) => value.to_string().len() + 1,
+            Self::Request(request) => request.len() + AROUND,
+        }
+    }
+}
+
 impl Bulk {
     /// Compiles `bulk`; `call` is its request, `of` says whose it is.
     pub(crate) fn compile(
         bulk: &definition::Bulk,
-        (call, known, of): (Call, &BTreeMap<String, String>, &str),
+        (call, parts, known, of): (Call, Option<Parts>, &BTreeMap<String, String>, &str),
         (class, key): (Class, Option<&Key>),
     ) -> Result<Self, String> {
         let item = bulk.item.as_ref().map(|item| Json::compile(item, known)).transpose()?;
         let named = bulk.named.as_ref().map(|text| Text::compile(text, known, false)).transpose()?;
         check(bulk, &call, (item.as_ref(), named.as_ref()))?;
-        if matches!(class, Class::Keyed { .. })
+        if parts.is_none()
+            && matches!(class, Class::Keyed { .. })
             && key.is_some()
             && !item.as_ref().is_some_and(|item| item.has(&is_key))
         {
@@ -82,14 +123,16 @@ impl Bulk {
                     .to_owned(),
             );
         }
-        if matches!(class, Class::Neither(_)) && bulk.answers.is_empty() {
+        if parts.is_none() && matches!(class, Class::Neither(_)) && bulk.answers.is_empty() {
             return Err("class neither needs an answer for each item: name its list in `answers`".to_owned());
         }
         let lists = bulk.answers.iter().map(List::compile).collect::<Result<Vec<_>, _>>()?;
-        let print = Sha256::digest(format!("{of} {call:?} {item:?} {named:?} {lists:?} {:?}", bulk.kind));
+        let print =
+            Sha256::digest(format!("{of} {call:?} {item:?} {parts:?} {named:?} {lists:?} {:?}", bulk.kind));
         Ok(Self {
             call,
             item,
+            parts,
             named,
             ok: bulk.ok.clone(),
             kind: bulk.kind,
@@ -104,7 +147,8 @@ impl Bulk {
     /// How a posting shares a request with at most `most` in all. One whose references have to be looked up first goes by itself.
     pub(crate) fn share(&self, posting: &Posting, most: u32) -> Option<delivery::Bulk> {
         let max_items = self.max_items.min(most);
-        let bytes = posting.payload.len() + posting.reference().len() + AROUND;
+        let around = if self.parts.is_some() { AROUND_PART } else { AROUND };
+        let bytes = posting.payload.len() + posting.reference().len() + around;
         (max_items > 1 && !references::may_have(&posting.payload)).then(|| delivery::Bulk {
             kind: self.print,
             max_items,
@@ -122,23 +166,63 @@ impl Bulk {
         self.max_items
     }
 
-    /// What a posting is in the list of items, and what the answer names it by.
-    pub(crate) fn item(&self, posting: &Posting) -> Result<(Value, Option<String>), Impossible> {
+    /// What a posting is in the request, and what the answer names it by.
+    pub(crate) fn item(
+        &self,
+        endpoint: &Endpoint,
+        posting: &Posting,
+    ) -> Result<(Item, Option<String>), Impossible> {
         let payload: Value = serde_json::from_slice(&posting.payload)
             .map_err(|error| Impossible(format!("the payload is no JSON: {error}")))?;
         let names = Names::of(posting, &payload, nothing_captured());
+        if let Some(parts) = &self.parts {
+            return Ok((Item::Request(parts.request(endpoint, &self.call, &names)?), None));
+        }
         let name = self.named.as_ref().map(|named| named.render(&names)).transpose()?;
         let item = self.item.as_ref().map(|item| item.render(&names)).transpose()?;
-        Ok((item.unwrap_or(payload), name))
+        Ok((Item::Json(item.unwrap_or(payload)), name))
+    }
+
+    /// The request that has all of `items`.
+    pub(crate) fn whole(&self, items: Vec<Item>) -> Whole<'_> {
+        let (mut values, mut requests) = (Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Json(value) => values.push(value),
+                Item::Request(request) => requests.push(request),
+            }
+        }
+        match &self.parts {
+            Some(parts) => parts.whole(&self.call, &requests),
+            None => Whole { call: Cow::Borrowed(&self.call), items: values.into(), raw: Bytes::new() },
+        }
     }
 
     /// What the answer means for each of the items that were sent: `names` has an entry for each.
     pub(crate) fn answers(
         &self,
+        endpoint: &Endpoint,
+        answer: (u16, &HeaderMap, &[u8]),
+        names: &[Option<String>],
+    ) -> Result<Vec<Answer>, Answer> {
+        let mut found = match &self.parts {
+            Some(parts) => parts.answers(endpoint, &self.ok, answer, names.len())?,
+            None => self.listed(&endpoint.classifier, answer, names)?,
+        };
+        if self.kind == BulkKind::Atomic {
+            undo(&mut found);
+        }
+        let unmatched = || lost("the answer does not say what became of this one of several");
+        Ok(found.into_iter().map(|answer| answer.unwrap_or_else(unmatched)).collect())
+    }
+
+    /// What the lists of an answer say of each item, where they do.
+    fn listed(
+        &self,
         classifier: &Classifier,
         (status, headers, body): (u16, &HeaderMap, &[u8]),
         names: &[Option<String>],
-    ) -> Result<Vec<Answer>, Answer> {
+    ) -> Result<Vec<Option<Answer>>, Answer> {
         if !self.ok.contains(&status) {
             return Err(classifier.classify(status, headers, body));
         }
@@ -148,18 +232,13 @@ impl Bulk {
             return Err(classifier.classify(status, headers, body));
         }
         if self.lists.is_empty() {
-            return Ok(names.iter().map(|_| Answer::Applied { document: None }).collect());
+            return Ok(names.iter().map(|_| Some(Answer::Applied { document: None })).collect());
         }
         let means = |list: &List, item: &Value| list.means(classifier, (status, headers), item);
-        let mut found: Vec<Option<Answer>> = match self.named {
+        Ok(match self.named {
             None => self.by_position(&json, names.len(), means),
             Some(_) => self.by_name(&json, names, means),
-        };
-        if self.kind == BulkKind::Atomic {
-            undo(&mut found);
-        }
-        let unmatched = || lost("the answer does not say what became of this one of several");
-        Ok(found.into_iter().map(|answer| answer.unwrap_or_else(unmatched)).collect())
+        })
     }
 
     /// Whether the answer says something of single items.
@@ -278,7 +357,9 @@ fn undo(answers: &mut [Option<Answer>]) {
         Answer::Refused(reason) | Answer::Again { reason, .. } => Some(reason.clone()),
         _ => None,
     });
-    let certain = answers.iter().all(|answer| !matches!(answer, None | Some(Answer::Unknown(_))));
+    let unknown =
+        |answer: &Option<Answer>| matches!(answer, None | Some(Answer::Unknown(_) | Answer::Replayed(_)));
+    let certain = !answers.iter().any(unknown);
     for answer in answers.iter_mut().filter(|answer| matches!(answer, Some(Answer::Applied { .. }))) {
         match &failed {
             Some(failed) => {
@@ -289,54 +370,6 @@ fn undo(answers: &mut [Option<Answer>]) {
             None if !certain => *answer = None,
             None => {}
         }
-    }
-}
-
-/// What does not fit together, whatever the class.
-fn check(
-    bulk: &definition::Bulk,
-    call: &Call,
-    (item, named): (Option<&Json>, Option<&Text>),
-) -> Result<(), String> {
-    let wrong = |what: &str| Err(what.to_owned());
-    let of_none = |name: &Name| !matches!(name, Name::Items | Name::Captured(_));
-    let of_later = |name: &Name| {
-        matches!(name, Name::Id | Name::Version | Name::Items | Name::Each(_) | Name::Captured(_))
-    };
-    if bulk.max_items < 2 {
-        return wrong("`max_items` is at least 2");
-    }
-    if bulk.ok.is_empty() {
-        return wrong("`ok` names the statuses of an answer that says of each item what became of it");
-    }
-    if !call.has(&|name| *name == Name::Items) {
-        return wrong("its request says nowhere {{items}}");
-    }
-    if call.has(&is_key) {
-        return wrong("its request says {{key}}: a key is of one item, so it belongs into `item`");
-    }
-    if call.has(&of_none) {
-        return wrong(
-            "its request can name {{items}} and what the connection gives; the rest is of one item",
-        );
-    }
-    if item.is_some_and(|item| item.has(&of_later)) || named.is_some_and(|named| named.has(of_later)) {
-        return wrong("`item` and `named` can name what is known of one posting before it is sent");
-    }
-    if bulk.answers.is_empty() && bulk.kind == BulkKind::Partial {
-        return wrong(
-            "`answers` says where the answers to the items stand; only `kind: atomic` can do without",
-        );
-    }
-    match named {
-        Some(named) if named.constant().is_some() => wrong("`named` is the same for all items"),
-        Some(_) if bulk.answers.iter().any(|list| list.name.is_none()) => {
-            wrong("with `named`, each list of `answers` says by `name` where it stands")
-        }
-        None if bulk.answers.len() > 1 || bulk.answers.iter().any(|list| list.name.is_some()) => wrong(
-            "answers in the order of the items stand in one list; else say by `named` what they name them by",
-        ),
-        _ => Ok(()),
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) struct Call {
     query: Vec<(String, Parameter)>,
     headers: Vec<(HeaderName, Text)>,
     body: Body,
-    form: bool,
+    /// What the body is, where it is not what the connector's headers say.
+    content_type: Option<HeaderValue>,
 }
 
 impl Call {
@@ -76,8 +77,16 @@ impl Call {
             query: request.query.iter().map(parameter).collect::<Result<_, String>>()?,
             headers: request.headers.iter().map(header).collect::<Result<_, String>>()?,
             body: Body::compile(body, request.encode, known)?,
-            form: request.encode == Encode::Form,
+            content_type: (request.encode == Encode::Form)
+                .then(|| HeaderValue::from_static("application/x-www-form-urlencoded")),
         })
+    }
+
+    /// The same with a body of another type.
+    pub(crate) fn of_type(&self, content_type: HeaderValue) -> Self {
+        let mut call = Self { content_type: Some(content_type), ..self.clone() };
+        call.headers.retain(|(name, _)| name != http::header::CONTENT_TYPE);
+        call
     }
 
     /// Whether the payload has to be parsed for it.
@@ -146,9 +155,8 @@ impl Call {
             None => self.uri(scope)?,
         };
         let mut headers = headers.clone();
-        if self.form {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(http::header::CONTENT_TYPE, form);
+        if let Some(content_type) = &self.content_type {
+            headers.insert(http::header::CONTENT_TYPE, content_type.clone());
         }
         for (name, text) in &self.headers {
             let value = text.render(scope)?;

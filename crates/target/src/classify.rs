@@ -66,8 +66,7 @@ impl Classifier {
                         .to_owned(),
                 );
             }
-            let mut when = rule.when.clone();
-            when.message.iter_mut().for_each(|text| *text = text.to_lowercase());
+            let when = lowered(&rule.when);
             let wait = rule.wait.as_deref().map(Wait::parse).transpose()?;
             Ok(CompiledRule { when, class: rule.class, outcome: rule.outcome, wait })
         };
@@ -97,11 +96,31 @@ impl Classifier {
 
     /// What an answer means that the operation does not list as ok.
     pub(crate) fn classify(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+        let (json, code, message) = self.read(body);
+        self.judge((status, headers), code, message, json.as_ref())
+    }
+
+    /// The same of an answer that a rule lists; none where none does.
+    pub(crate) fn ruled(&self, (status, headers): (u16, &HeaderMap), body: &[u8]) -> Option<Answer> {
+        let (json, code, message) = self.read(body);
+        let listed =
+            self.rules.iter().any(|rule| rule.when.matches(status, headers, code.as_deref(), &message));
+        listed.then(|| self.judge((status, headers), code, message, json.as_ref()))
+    }
+
+    /// Whether an answer is as `when` says, which is [`lowered`].
+    pub(crate) fn is(&self, when: &When, (status, headers): (u16, &HeaderMap), body: &[u8]) -> bool {
+        let (_, code, message) = self.read(body);
+        when.matches(status, headers, code.as_deref(), &message)
+    }
+
+    /// An error's body as JSON, its code and its text.
+    fn read(&self, body: &[u8]) -> (Option<Value>, Option<String>, String) {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let at = |paths: &[JsonPath]| paths.iter().find_map(|path| path.text(json.as_ref()?));
         let code = at(&self.code);
         let message = at(&self.message).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        self.judge((status, headers), code, message, json.as_ref())
+        (json, code, message)
     }
 
     /// What an answer to a write means that the operation does not list as ok. One that the system has stored under the key and that
@@ -182,6 +201,13 @@ impl When {
             && (self.message.is_empty() || self.message.iter().any(contains))
             && self.header.iter().all(|header| says(headers, header))
     }
+}
+
+/// The same in the letter case that texts are compared in.
+pub(crate) fn lowered(when: &When) -> When {
+    let mut when = when.clone();
+    when.message.iter_mut().for_each(|text| *text = text.to_lowercase());
+    when
 }
 
 /// Whether an answer has the header, with this value in any case.
@@ -311,6 +337,11 @@ pub(crate) fn lost(message: &str) -> Answer {
 
 fn lost_as(class: ErrorClass, message: &str) -> Answer {
     Answer::Unknown(Reason { code: Arc::from("SNK-0005"), class, status: None, message: shorten(message) })
+}
+
+/// The write was taken as a job, and nobody knows what became of it.
+pub(crate) fn unended(class: ErrorClass, status: Option<u16>, message: &str) -> Answer {
+    Answer::Unknown(Reason { code: Arc::from("SNK-0065"), class, status, message: shorten(message) })
 }
 
 pub(crate) fn shorten(message: &str) -> Arc<str> {

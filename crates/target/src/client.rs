@@ -124,6 +124,21 @@ impl Client {
         self.run(endpoint, posting, timeout).read_back().await
     }
 
+    /// Asks for what is left of a limit; `which` counts the questions of [`Endpoint::probes`]. What the answer says goes to whoever
+    /// the client is [telling](Client::telling).
+    ///
+    /// # Errors
+    /// Why nothing is known: nothing else depends on it.
+    pub async fn probe(
+        &self,
+        endpoint: &Endpoint,
+        which: usize,
+        timeout: Duration,
+    ) -> Result<(), delivery::Reason> {
+        let Some(probe) = endpoint.probe(which) else { return Ok(()) };
+        self.run(endpoint, &Posting::asking(), timeout).probe(probe).await
+    }
+
     /// The next page of a walk through what has changed at the system ([`Endpoint::walk`]); none at the end.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{
     Account, ClassChoice, EndpointError, Secrets,
     auth::{self, captures},
-    bulk::Bulk,
+    bulk::{Bulk, Parts},
     call::Call,
     definition::{
         self, Changes, Connector, Consistency, DefinitionError, FieldKind, Key, KeyPlace, Lookup,
@@ -25,11 +25,11 @@ use crate::{
 pub(crate) const OPERATION_NEEDS_LOOKUP: &str =
     "begins with a look or has steps, so it needs a `lookup`, or the class keyed";
 /// The longest lag that is waited for.
-const MAX_LAG: Duration = Duration::from_secs(3_600);
+pub(crate) const MAX_LAG: Duration = Duration::from_secs(3_600);
 
 /// Compiles the parts of an endpoint.
 pub(crate) struct Compiler<'a> {
-    connector: &'a Connector,
+    pub(crate) connector: &'a Connector,
     base: String,
     /// `conn.<value>` → the value.
     known: BTreeMap<String, String>,
@@ -86,11 +86,28 @@ impl<'a> Compiler<'a> {
         self.request(request, path, true)
     }
 
-    fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
+    pub(crate) fn request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let call = self.any_request(request, path, writes)?;
         if call.has(&|name| matches!(name, Name::Items | Name::Each(_))) {
             let what = "{{items}} stands for something in the request of a `bulk` only, or, as {{each}}, of a step with `each`";
             return Err(self.wrong(what.into()));
+        }
+        if call.has(&|name| matches!(name, Name::Job | Name::Task)) {
+            return Err(
+                self.wrong("{{job}} and {{task}} stand for something in the requests of a `job` only".into())
+            );
+        }
+        Ok(call)
+    }
+
+    /// A request that writes, with the key where the class has one.
+    pub(crate) fn write(&self, request: &Request, path: &str, class: Class) -> Result<Call, EndpointError> {
+        let mut call = self.call(request, path)?;
+        if let (Some(key), Class::Keyed { .. }) = (&self.connector.key, class) {
+            self.key(key, &call)?;
+            if key.place == KeyPlace::Query {
+                call.add_key(&key.name);
+            }
         }
         Ok(call)
     }
@@ -98,6 +115,14 @@ impl<'a> Compiler<'a> {
     fn any_request(&self, request: &Request, path: &str, writes: bool) -> Result<Call, EndpointError> {
         let request = self.based(request);
         let call = Call::compile(&request, path, &self.known, writes).map_err(|what| self.unfit(what))?;
+        self.only_captured(|which| call.has(which))?;
+        Ok(call)
+    }
+
+    /// A request that asks for a job.
+    pub(crate) fn asking(&self, request: &Request, path: &str) -> Result<Call, EndpointError> {
+        let call = Call::compile(&self.based(request), path, &self.known, false);
+        let call = call.map_err(|what| self.unfit(what))?;
         self.only_captured(|which| call.has(which))?;
         Ok(call)
     }
@@ -120,12 +145,18 @@ impl<'a> Compiler<'a> {
         if class == Class::Upsert && operation.upsert.is_none() {
             return Ok(None);
         }
-        let call = Call::compile(&self.based(&bulk.request), path, &self.known, false);
+        let parts = bulk.parts.as_ref().map(|parts| {
+            let own = self.write(parts.request.as_ref().unwrap_or(&write.request), path, class)?;
+            let later = !self.headers()?.1.is_empty();
+            Parts::compile(parts, bulk.kind, (own, later)).map_err(wrong)
+        });
+        let parts = parts.transpose()?;
+        let call = Call::compile(&self.based(&bulk.request), path, &self.known, parts.is_some());
         let call = call.map_err(wrong)?;
         self.only_captured(|which| call.has(which))?;
         let of = format!("{}@{}/{object}", self.connector.connector, self.connector.revision);
-        let parts = (call, &self.known, of.as_str());
-        Bulk::compile(bulk, parts, (class, self.connector.key.as_ref())).map(Some).map_err(wrong)
+        let requests = (call, parts, &self.known, of.as_str());
+        Bulk::compile(bulk, requests, (class, self.connector.key.as_ref())).map(Some).map_err(wrong)
     }
 
     /// What signing in does not bring, no request can say.
@@ -187,7 +218,7 @@ impl<'a> Compiler<'a> {
         account: &Account<'_>,
         readable: bool,
     ) -> Result<(Class, &'b Write), EndpointError> {
-        let choice = account.class.unwrap_or(self.connector.class);
+        let choice = account.class.unwrap_or_else(|| self.connector.class_of(object));
         let write = match choice {
             ClassChoice::Upsert => operation.upsert.as_ref().or(operation.create.as_ref()),
             ClassChoice::Keyed => operation.keyed.as_ref(),
@@ -285,7 +316,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Whether the key really goes out with the write.
-    pub(crate) fn key(&self, key: &Key, write: &Call) -> Result<(), EndpointError> {
+    fn key(&self, key: &Key, write: &Call) -> Result<(), EndpointError> {
         let named = !key.name.is_empty();
         match key.place {
             KeyPlace::Header | KeyPlace::Query if !named => {

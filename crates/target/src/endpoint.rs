@@ -20,8 +20,10 @@ use crate::{
     each::Each,
     feed::{Feed, Walk},
     finder::{Check, Finder, Place},
+    job::Jobs,
     operation::Exchange,
     posting::Posting,
+    probe::Probe,
     references::Found,
     signals::Told,
     template::{Name, Scope as Names, Text},
@@ -124,7 +126,7 @@ impl Done {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) call: Call,
-    ok: Vec<u16>,
+    pub(crate) ok: Vec<u16>,
 }
 
 /// One operation on one object of a system, on one connection, under one class.
@@ -144,8 +146,10 @@ pub struct Endpoint {
     pub(crate) write: Call,
     /// How several are written at once.
     pub(crate) bulk: Option<Bulk>,
-    ok: Vec<u16>,
-    id: Option<Place>,
+    pub(crate) ok: Vec<u16>,
+    pub(crate) id: Option<Place>,
+    /// What the write and the change become where the system takes them as jobs.
+    pub(crate) jobs: Jobs,
     pub(crate) update: Option<Change>,
     pub(crate) steps: Vec<Step>,
     pub(crate) finder: Option<Finder>,
@@ -168,6 +172,8 @@ pub struct Endpoint {
     pub(crate) classifier: Classifier,
     /// Where answers tell what is left of limits.
     pub(crate) signals: Vec<Signal>,
+    /// Questions for what is left of them.
+    pub(crate) probes: Vec<Probe>,
 }
 
 impl Endpoint {
@@ -187,14 +193,10 @@ impl Endpoint {
         if (looks_first || !steps.is_empty()) && finder.is_none() && !matches!(class, Class::Keyed { .. }) {
             return Err(compiler.wrong(format!("`{object}` {OPERATION_NEEDS_LOOKUP}")));
         }
-        let mut call = compiler.call(&write.request, &path)?;
-        if let (Some(key), Class::Keyed { .. }) = (&connector.key, class) {
-            compiler.key(key, &call)?;
-            if key.place == KeyPlace::Query {
-                call.add_key(&key.name);
-            }
-        }
+        let call = compiler.write(&write.request, &path, class)?;
         let bulk = compiler.bulk(object, operation, write, (class, &path))?;
+        let writes = (write, operation.update.as_ref());
+        let jobs = Jobs::compile(&compiler, object, writes, &path, (class, finder.is_some()))?;
         let update = operation.update.as_ref();
         let update = update.map(|u| {
             Ok::<_, EndpointError>(Change { call: compiler.call(&u.request, &path)?, ok: u.ok.clone() })
@@ -208,7 +210,8 @@ impl Endpoint {
         let (headers, later) = compiler.headers()?;
         Ok(Self {
             class,
-            lag_ms: compiler.lag(definition.lookup.as_ref())?,
+            // A job may still write when its request's deadline is over.
+            lag_ms: compiler.lag(definition.lookup.as_ref())? + jobs.within_ms(),
             on_existing,
             fingerprint: (!plain).then(|| format!("{}@{}/{object}", connector.connector, connector.revision)),
             max_reference: definition.reference.max_len,
@@ -220,6 +223,7 @@ impl Endpoint {
             write: call,
             ok: write.ok.clone(),
             id: write.id.as_deref().map(Place::parse).transpose().map_err(|what| compiler.wrong(what))?,
+            jobs,
             update,
             steps,
             finder,
@@ -239,7 +243,8 @@ impl Endpoint {
                 .map(|h| compiler.header(&h.header))
                 .transpose()?,
             classifier: Classifier::new(&connector.errors, replayed).map_err(|what| compiler.wrong(what))?,
-            signals: connector.signals.clone(),
+            signals: connector.signals.iter().filter(|signal| signal.probe.is_none()).cloned().collect(),
+            probes: compiler.probes()?,
         })
     }
 
@@ -270,7 +275,7 @@ impl Endpoint {
         self.class
     }
 
-    /// How long a write may take to show in a look-up, milliseconds.
+    /// How long a write may take to show in a look-up once its request's deadline is over, milliseconds.
     pub fn lag_ms(&self) -> u64 {
         self.lag_ms
     }

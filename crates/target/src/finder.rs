@@ -203,10 +203,7 @@ impl Place {
             Self::Body(path) => path.get(json).filter(|v| !v.is_null()).cloned(),
             Self::Header(name) => {
                 let text = headers.get(name.as_str())?.to_str().ok()?;
-                // An address of a document ends with its id.
-                let id =
-                    if text.contains('/') { text.trim_end_matches('/').rsplit('/').next()? } else { text };
-                Some(Value::from(id))
+                Some(Value::from(if text.contains('/') { last_of(text)? } else { text.to_owned() }))
             }
         }
     }
@@ -217,6 +214,15 @@ impl Place {
             Self::Header(name) => headers.get(name.as_str())?.to_str().ok().map(str::to_owned),
         }
     }
+}
+
+/// An address of a document ends with its id; in OData's it stands between parentheses: `/accounts(7)`, `/Customers('A')`.
+fn last_of(address: &str) -> Option<String> {
+    let last = address.trim_end_matches('/').rsplit('/').next()?;
+    let key = last.split_once('(').and_then(|(_, key)| key.strip_suffix(')')).filter(|key| !key.is_empty());
+    let Some(key) = key else { return Some(last.to_owned()) };
+    let text = key.strip_prefix('\'').and_then(|key| key.strip_suffix('\''));
+    Some(text.map_or_else(|| key.to_owned(), |text| text.replace("''", "'")))
 }
 
 pub(crate) fn json_path(text: &str) -> Result<JsonPath, String> {
@@ -294,4 +300,20 @@ pub(crate) fn written(value: &Value) -> String {
     let is_decimal =
         text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
     if is_decimal { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_of;
+
+    #[test]
+    fn an_address_ends_with_the_id() {
+        let id = |address: &str| last_of(address).unwrap_or_default();
+        assert_eq!(id("https://x.example/rest/salesOrder/123"), "123");
+        assert_eq!(id("/orders/123/"), "123");
+        assert_eq!(id("https://x.example/api/accounts(00aa-11)"), "00aa-11");
+        assert_eq!(id("/odata/Customers('O''Neill')"), "O'Neill");
+        assert_eq!(id("/odata/Lines(order='1',line=2)"), "order='1',line=2");
+        assert_eq!(id("/odata/things()"), "things()");
+    }
 }

@@ -1,6 +1,7 @@
 //! What is odd about a connector definition that can be read: it would do something else than its author thinks.
 
 mod changes;
+mod class;
 mod gaps;
 
 use std::{collections::BTreeMap, fmt};
@@ -216,6 +217,8 @@ impl Lint<'_> {
                 "`{name}` cannot be written in any class: it needs `create`, `upsert` with a `lookup`, or `keyed`"
             );
             self.add(Severity::Error, line, what);
+        } else {
+            self.class(name, operation, readable);
         }
         let values = self.connector.stand_ins();
         for (class, _) in classes.iter().filter(|(_, possible)| *possible) {
@@ -343,7 +346,7 @@ mod tests {
             ("message: exist", "message: [already exists, 'it EXISTS']"),
             ("code: '*50'", "status: 400, code: [x50, '*150']"),
             ("header: {X-Day: over}", "status: 429, header: {x-day: OVER}"),
-            ("status: [400, 409]", "status: 409, message: denied"),
+            ("status: [400, 409]", "status: 409, message: nope"),
         ] {
             assert!(covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
             assert!(!covers(&rule(later), &rule(earlier)), "{later} before {earlier}");
@@ -355,6 +358,29 @@ mod tests {
         ] {
             assert!(!covers(&rule(earlier), &rule(later)), "{earlier} before {later}");
         }
+    }
+
+    #[test]
+    fn a_class_that_an_object_or_an_operation_cannot_have_is_told() {
+        let told = |from: &str, to: &str, what: &str| {
+            let found = findings(from, to);
+            assert!(found.iter().any(|f| f.contains(what) && !f.starts_with("0:")), "{what}: {found:?}");
+        };
+        let path = "    path: /api/v1/customers\n";
+        assert_eq!(findings(path, &format!("{path}    class: upsert\n")), [""; 0]);
+        let only = |class: &str, write: &str| {
+            format!(
+                "  note:\n    class: {class}\n    path: /notes\n    {write}: {{request: \"POST {{{{path}}}}\", ok: [200]}}\n"
+            )
+        };
+        let first = "  customer:\n";
+        let objects = |note: String| format!("{note}{first}");
+        told(first, &objects(only("keyed", "create")), "`note` is of class keyed, and has no `keyed` write");
+        told(first, &objects(only("upsert", "create")), "`note` is of class upsert, and has no `lookup`");
+        told(first, &objects(only("neither", "keyed")), "`note` is of class neither, and has no `create`");
+        assert_eq!(findings(first, &objects(only("neither", "create"))), [""; 0]);
+        let verb = "    operations: {close: {class: neither, upsert: {request: \"PUT {{path}}/{{ref}}\", ok: [200]}}}\n";
+        told(path, &format!("{path}{verb}"), "`customer.close` is of class neither, and has no `create`");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use delivery::{Answer, ErrorClass, OnExisting, ReadBack, Reason, Scope};
+use delivery::{Answer, Class, ErrorClass, OnExisting, ReadBack, Reason, Scope};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -15,15 +15,21 @@ use serde_json::Value;
 use crate::{
     Client, Endpoint, Posting, Standing,
     auth::{Prepared, Session},
-    bulk::Bulk,
+    bulk::Whole,
     call::{Call, Impossible},
     classify::{Broken, impossible, reason},
     endpoint::{Change as Update, Done, Step, nothing_captured},
     finder::{Finder, Sight},
     references::{self, Reference},
-    signals::retry_after,
+    signals::{Told, retry_after},
     template::{Scope as Names, plain},
 };
+
+/// What the change of a document that a look has found is called beside the steps, whose names come from definitions: at class keyed it has
+/// a key of its own, since under that of the write it would only be told again what became of that.
+pub(crate) fn change_of(class: Class) -> Option<&'static str> {
+    matches!(class, Class::Keyed { .. }).then_some("~u")
+}
 
 /// An operation under way.
 pub(crate) struct Run<'a> {
@@ -145,9 +151,9 @@ impl Run<'_> {
     }
 
     /// The request for several, with all of their items.
-    pub(crate) async fn ask_for_all(&self, bulk: &Bulk, items: &Value) -> Result<Exchange, Answer> {
-        let names = Names { items: Some(items), ..self.names(&Value::Null, None, None) };
-        self.exchange(&bulk.call, &names, None, &Bytes::new(), false).await
+    pub(crate) async fn ask_for_all(&self, whole: &Whole<'_>) -> Result<Exchange, Answer> {
+        let names = Names { items: Some(&whole.items), ..self.names(&Value::Null, None, None) };
+        self.exchange(&whole.call, &names, None, &whole.raw, false).await
     }
 
     /// From the beginning: the write, then all steps.
@@ -177,6 +183,7 @@ impl Run<'_> {
             Err(answer) => return answer,
         };
         let names = self.names(&payload, standing.id.as_ref(), standing.version.as_deref());
+        let names = Names { step: change.and_then(|_| change_of(self.endpoint.class())), ..names };
         let exchange = self.exchange(call, &names, None, &raw, true).await;
         self.written(exchange, change, Some(standing)).await
     }
@@ -187,11 +194,12 @@ impl Run<'_> {
         change: Option<&Update>,
         standing: Option<&Standing>,
     ) -> Answer {
-        let (status, headers, body) = match exchange {
+        let exchange = match exchange {
             Ok(exchange) => exchange,
             Err(answer) => return answer,
         };
-        match self.endpoint.written(change, status, &headers, &body) {
+        let status = exchange.0;
+        match self.understand(change, &exchange).await {
             Ok(id) => {
                 let id = id.or_else(|| standing.and_then(|s| s.id.clone()));
                 let fresh = standing.is_none() && self.endpoint.creates();
@@ -385,6 +393,7 @@ impl Run<'_> {
             }
             let (left, asked) = (self.left()?, wire.uri.clone());
             *self.retry_after.lock() = None;
+            self.client.told.iter().for_each(Told::asked);
             let exchange = self.client.exchange(wire, left).await;
             let (status, headers, body) =
                 exchange.map_err(|broken| self.endpoint.classifier.broken(&broken))?;

@@ -14,7 +14,7 @@ use crate::{
     each::Each,
     endpoint::Step,
     finder::Sight,
-    operation::Exchange,
+    operation::{Exchange, change_of},
     references,
     template::{Scope as Names, plain},
 };
@@ -22,7 +22,7 @@ use crate::{
 /// A request as it would go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// `lookup`, `write`, `update`, or the name of a step.
+    /// `lookup`, `write`, `update`, or the name of a step; of a write that becomes a job `job`, `task`, `result`.
     pub request: String,
     /// Method and address.
     pub send: String,
@@ -41,13 +41,23 @@ pub enum Meaning {
     Absent,
     /// Of a look: there are several.
     Several,
+    /// Of a write: it is a job now, or was one already, and this is its id.
+    Job(Option<String>),
+    /// Of a question about a job: it is under way.
+    Running,
+    /// It has ended; where there is a word for failed ones, well.
+    Done,
+    /// It has failed.
+    Failed,
+    /// It could not be read, and is asked for again.
+    Unread,
     /// Of anything else, and of a look that failed.
     Answer(Answer),
 }
 
 impl Endpoint {
-    /// Every request of the operation for `posting`, in order: the look, the write, the change, the steps. `id` and `version` stand
-    /// for what the target would answer. A reference stands as `<object>-<reference>`, since nothing is looked up, and what signing in
+    /// Every request of the operation for `posting`, in order: the look, the write, the change, the steps, and behind a write or change
+    /// that becomes a job what is asked about it. `id` and `version` stand for what the target would answer, `JOB-1` and `TASK-1` for a job. A reference stands as `<object>-<reference>`, since nothing is looked up, and what signing in
     /// would bring as `https://<name>.example`.
     ///
     /// # Errors
@@ -68,9 +78,17 @@ impl Endpoint {
             previews.push(self.sketch("lookup", &finder.call, &names(&sent), false)?);
         }
         previews.push(self.sketch("write", &self.write, &names(&head), true)?);
+        let nothing = Value::Null;
+        let about_job = Names { job: Some("JOB-1"), task: Some("TASK-1"), ..names(&nothing) };
+        for (name, call) in self.jobs.of(false).iter().flat_map(|job| job.requests()) {
+            previews.push(self.sketch(name, call, &about_job, false)?);
+        }
         if let Some(update) = &self.update {
-            let later = Names { id: Some(&id), version, ..names(&head) };
+            let later = Names { id: Some(&id), version, step: change_of(self.class()), ..names(&head) };
             previews.push(self.sketch("update", &update.call, &later, true)?);
+            for (name, call) in self.jobs.of(true).iter().flat_map(|job| job.requests()) {
+                previews.push(self.sketch(name, call, &about_job, false)?);
+            }
         }
         for step in &self.steps {
             let names = Names { id: Some(&id), step: Some(&step.name), ..names(&payload) };
@@ -123,14 +141,14 @@ impl Endpoint {
     /// It cannot be made of them: what is missing.
     pub fn preview_together(&self, postings: &[&Posting]) -> Option<Result<Preview, String>> {
         let bulk = self.bulk.as_ref()?;
-        let items = postings.iter().map(|posting| bulk.item(posting).map(|(item, _)| item));
-        let items = match items.collect::<Result<Vec<Value>, _>>() {
-            Ok(items) => Value::Array(items),
+        let items = postings.iter().map(|posting| bulk.item(self, posting).map(|(item, _)| item));
+        let whole = match items.collect::<Result<Vec<_>, _>>() {
+            Ok(items) => bulk.whole(items),
             Err(Impossible(what)) => return Some(Err(what)),
         };
         let (nobody, captured) = (Posting::asking(), self.would_capture());
-        let names = Names { items: Some(&items), ..Names::of(&nobody, &Value::Null, &captured) };
-        Some(self.sketch("bulk", &bulk.call, &names, false))
+        let names = Names { items: Some(&whole.items), ..Names::of(&nobody, &Value::Null, &captured) };
+        Some(self.draw("bulk", &whole.call, (&names, &whole.raw), false))
     }
 
     /// What the answer to that request means for each of `postings`; none if they cannot share one.
@@ -142,9 +160,9 @@ impl Endpoint {
         body: &[u8],
     ) -> Option<Vec<Answer>> {
         let bulk = self.bulk.as_ref()?;
-        let names = postings.iter().map(|posting| bulk.item(posting).ok().and_then(|(_, name)| name));
+        let names = postings.iter().map(|posting| bulk.item(self, posting).ok().and_then(|(_, name)| name));
         let names: Vec<Option<String>> = names.collect();
-        let answers = bulk.answers(&self.classifier, (status, headers, body), &names);
+        let answers = bulk.answers(self, (status, headers, body), &names);
         Some(answers.unwrap_or_else(|answer| vec![of_all(answer); names.len()]))
     }
 
@@ -155,8 +173,17 @@ impl Endpoint {
     }
 
     fn sketch(&self, request: &str, call: &Call, names: &Names<'_>, writes: bool) -> Result<Preview, String> {
-        let raw = names.payload.to_string().into();
-        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+        self.draw(request, call, (names, &names.payload.to_string().into()), writes)
+    }
+
+    fn draw(
+        &self,
+        request: &str,
+        call: &Call,
+        (names, raw): (&Names<'_>, &Bytes),
+        writes: bool,
+    ) -> Result<Preview, String> {
+        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, raw));
         let wire = wire.map_err(|Impossible(what)| what)?;
         let value = |value: &http::HeaderValue| match value.is_sensitive() {
             true => "***".to_owned(),
@@ -172,8 +199,8 @@ impl Endpoint {
         })
     }
 
-    /// What an answer to one of the operation's requests means: `lookup`, `update`, the name of a step, or anything else for the
-    /// write. None if the operation has no such request.
+    /// What an answer to one of the operation's requests means: `lookup`, `update`, the name of a step, `job`, `result`,
+    /// `failed_result`, or another word for the write. None if the operation has no such request.
     pub fn understands(
         &self,
         request: &str,
@@ -181,6 +208,9 @@ impl Endpoint {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Option<Meaning> {
+        if let Some(meaning) = self.understands_job(request, (status, headers, body)) {
+            return Some(meaning);
+        }
         let done = |id: Option<Value>| Answer::Applied { document: id.map(|id| plain(&id).into()) };
         Some(match request {
             "lookup" => match self.finder.as_ref()?.see(&self.classifier, status, headers, body) {

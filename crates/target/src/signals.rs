@@ -27,12 +27,14 @@ pub struct News {
     pub left: Vec<Left>,
     /// How long the target wants to be left alone, in milliseconds, where its answer tells nothing else.
     pub rest_ms: Option<u64>,
+    /// How many requests went out, those for signing in aside.
+    pub requests: u64,
 }
 
 impl News {
-    /// Whether nothing was told.
+    /// Whether nothing was told, and nothing went out.
     pub fn is_empty(&self) -> bool {
-        self.left.is_empty() && self.rest_ms.is_none()
+        *self == Self::default()
     }
 }
 
@@ -42,15 +44,23 @@ impl Told {
         std::mem::take(&mut self.0.lock())
     }
 
-    /// Keeps what an answer tells.
-    pub(crate) fn hear(&self, signals: &[Signal], headers: &HeaderMap, body: &[u8]) {
+    /// A request goes out.
+    pub(crate) fn asked(&self) {
+        self.0.lock().requests += 1;
+    }
+
+    /// Keeps what an answer tells. Says whether it told anything.
+    pub(crate) fn hear(&self, signals: &[Signal], headers: &HeaderMap, body: &[u8]) -> bool {
         let in_body = signals.iter().any(|signal| matches!(signal.place, SignalPlace::Body { .. }));
         let json = if in_body { serde_json::from_slice(body).unwrap_or(Value::Null) } else { Value::Null };
         let mut news = self.0.lock();
+        let mut heard = false;
         for left in signals.iter().filter_map(|signal| signal.read(headers, &json)) {
             news.left.retain(|known| known.of != left.of);
             news.left.push(left);
+            heard = true;
         }
+        heard
     }
 
     /// The target wants to be left alone for so long.

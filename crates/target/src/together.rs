@@ -1,11 +1,10 @@
 //! One request for several postings.
 
 use delivery::{Answer, ErrorClass, Scope};
-use serde_json::Value;
 
 use crate::{
-    Posting,
-    bulk::{Bulk, of_all},
+    Endpoint, Posting,
+    bulk::{Bulk, Item, Whole, of_all},
     call::Impossible,
     classify::{impossible, reason},
     operation::Run,
@@ -14,7 +13,7 @@ use crate::{
 /// The items of a request, and whose they are.
 #[derive(Default)]
 struct Items {
-    values: Vec<Value>,
+    items: Vec<Item>,
     names: Vec<Option<String>>,
     /// The places of their postings.
     places: Vec<usize>,
@@ -27,11 +26,10 @@ impl Run<'_> {
         let mut answers = vec![None; postings.len()];
         let mut items = Items::default();
         for (place, posting) in postings.iter().enumerate() {
-            answers[place] = items.add(bulk, place, posting).err();
+            answers[place] = items.add(self.endpoint, bulk, (place, posting)).err();
         }
-        if !items.values.is_empty() {
-            let (values, names) = (Value::Array(items.values), items.names);
-            let got = self.exchange_together(bulk, &values, &names).await;
+        if !items.items.is_empty() {
+            let got = self.exchange_together(bulk, &bulk.whole(items.items), &items.names).await;
             for (at, place) in items.places.into_iter().enumerate() {
                 answers[place] = Some(match &got {
                     Ok(each) => each[at].clone(),
@@ -45,12 +43,12 @@ impl Run<'_> {
     async fn exchange_together(
         &self,
         bulk: &Bulk,
-        items: &Value,
+        whole: &Whole<'_>,
         names: &[Option<String>],
     ) -> Result<Vec<Answer>, Answer> {
-        let asked = self.ask_for_all(bulk, items).await;
+        let asked = self.ask_for_all(whole).await;
         let answers = asked.and_then(|(status, headers, body)| {
-            bulk.answers(&self.endpoint.classifier, (status, &headers, &body), names)
+            bulk.answers(self.endpoint, (status, &headers, &body), names)
         });
         self.rest(match &answers {
             Ok(each) => each.iter().any(|answer| matches!(answer, Answer::Unknown(_))),
@@ -71,14 +69,19 @@ impl Run<'_> {
 
 impl Items {
     /// Adds a posting; otherwise says what becomes of it.
-    fn add(&mut self, bulk: &Bulk, place: usize, posting: &Posting) -> Result<(), Answer> {
-        let (value, name) = bulk.item(posting).map_err(|Impossible(what)| impossible(&what))?;
-        let bytes = value.to_string().len() + 1;
-        if !self.values.is_empty() && self.bytes + bytes > bulk.max_bytes as usize {
+    fn add(
+        &mut self,
+        endpoint: &Endpoint,
+        bulk: &Bulk,
+        (place, posting): (usize, &Posting),
+    ) -> Result<(), Answer> {
+        let (item, name) = bulk.item(endpoint, posting).map_err(|Impossible(what)| impossible(&what))?;
+        let bytes = item.bytes();
+        if !self.items.is_empty() && self.bytes + bytes > bulk.max_bytes as usize {
             return Err(too_many());
         }
         self.bytes += bytes;
-        self.values.push(value);
+        self.items.push(item);
         self.names.push(name);
         self.places.push(place);
         Ok(())

@@ -6,11 +6,11 @@ use secrecy::SecretString;
 
 use crate::{
     access::{self, Access},
+    classes::{self, Classes},
     egress::{self, Egress},
     fields::Fields,
     limits::{self, Limits},
     node::Node,
-    policy::TargetClass,
     poll::{self, Poll},
     problem::{Position, Report, code},
     secret::{self, SecretSource},
@@ -39,8 +39,8 @@ pub struct Connection {
     pub base_url_at: Position,
     /// Where it may lead besides public addresses.
     pub egress: Egress,
-    /// What the target offers against double effects; absent means what the connector says.
-    pub class: Option<TargetClass>,
+    /// What the target offers against double effects, where that is not what the connector says.
+    pub class: Classes,
     /// What its connector calls `{{conn.<value>}}`.
     pub values: BTreeMap<String, String>,
     /// The same for what is secret. Of each the current one, then the one that it takes the place of while it is rotated.
@@ -49,6 +49,8 @@ pub struct Connection {
     pub given_at: BTreeMap<String, Position>,
     /// What its target may be asked for.
     pub limits: Limits,
+    /// Where its file gives a limit that the vendor sets too.
+    pub limits_at: BTreeMap<String, Position>,
     /// How long to wait for an answer.
     pub timeout: Duration,
     /// How the system's webhooks are verified, if it sends any.
@@ -108,7 +110,7 @@ pub(crate) fn read(
             value::base_url(report, text, at, source)
         });
     let access = access::read(report, &fields, source);
-    let class = fields.choice("class");
+    let class = classes::read(&fields);
     let egress = egress::read(report, &fields);
     let place = |field: &str| fields.get(field).map_or(fields.at, |node| node.at);
     let (connector_at, base_url_at) = (place("connector"), place("base_url"));
@@ -133,6 +135,7 @@ pub(crate) fn read(
         secrets,
         given_at,
         limits: limits?,
+        limits_at: limits::places(&fields),
         timeout: timeout?,
         webhook: webhook?,
         poll: poll?,

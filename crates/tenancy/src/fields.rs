@@ -107,9 +107,14 @@ impl<'a> Fields<'a> {
     /// One of the named choices; the outer `None` means that it was reported.
     pub fn choice<T: Choice>(&self, name: &str) -> Option<Option<T>> {
         let Some(node) = self.get(name) else { return Some(None) };
+        self.choice_in(name, node).map(Some)
+    }
+
+    /// `node` as one of the named choices.
+    pub fn choice_in<T: Choice>(&self, name: &str, node: &'a Node) -> Option<T> {
         let (text, at) = self.as_text(name, node)?;
         if let Some((_, choice)) = T::ALL.iter().find(|(known, _)| *known == text) {
-            return Some(Some(*choice));
+            return Some(*choice);
         }
         let names: Vec<_> = T::ALL.iter().map(|(known, _)| *known).collect();
         let message = format!("`{name}` must be one of {}, not `{text}`", names.join(", "));

@@ -14,6 +14,7 @@
 mod access;
 mod api_key;
 mod changes;
+mod classes;
 mod connection;
 mod duration;
 mod egress;
@@ -40,10 +41,11 @@ mod value;
 mod watch;
 
 pub use changes::{Change, What, changes};
+pub use classes::Classes;
 pub use connection::{Connection, Webhook};
 pub use egress::Egress;
 pub use error::ConfigErrors;
-pub use limits::{CostBucket, Limits, PerTime, Shares};
+pub use limits::{CostBucket, DEFAULT_CONCURRENCY, Limits, PerTime, RequestQuota, Shares};
 pub use live::{Fits, InForce, Live};
 pub use offline::Offline;
 pub use policy::{OnUnknown, Posts, Require, TargetClass};

@@ -1,26 +1,33 @@
 //! What a connection's target may be asked for at a time and over time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::{fields::Fields, node::Node, problem::Report};
+use crate::{
+    fields::Fields,
+    node::{Node, Value},
+    problem::{Position, Report, code},
+};
 
-const DEFAULT_CONCURRENCY: u32 = 16;
+/// The limits that the vendor of a system sets too, and that a connection can have raised.
+const OF_VENDORS: [&str; 5] = ["concurrency", "rate", "quota", "cost_bucket", "exec_time"];
+/// The most requests in flight where nobody says how many.
+pub const DEFAULT_CONCURRENCY: usize = 16;
 const MOST: u32 = 1_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Stretches of time that are counted over; 31 days at most.
 const STRETCHES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(31 * 24 * 3_600);
 
-/// What a connection's target may be asked for. Sinks that share a group share all of it but the concurrency, each by its
+/// What a connection says of how much its target may be asked for; its connector's definition says what the vendor allows. Sinks that share a group share all of it but the concurrency, each by its
 /// part of the tenant's partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most requests in flight at once, of each sink.
-    pub concurrency: usize,
+    pub concurrency: Option<usize>,
     /// Requests within a stretch of time.
     pub rate: Option<PerTime>,
     /// Requests within a long stretch of time, less what is reserved for others.
-    pub quota: Option<PerTime>,
+    pub quota: Option<RequestQuota>,
     /// A bucket of points.
     pub cost_bucket: Option<CostBucket>,
     /// The duration of all requests together, milliseconds, within a stretch of time.
@@ -32,6 +39,8 @@ pub struct Limits {
     pub bulk: u32,
     /// How attempts are divided while several kinds of events wait.
     pub shares: Shares,
+    /// Limits that may be more than what the vendor allows every account, each with the reason.
+    pub raised: BTreeMap<String, String>,
 }
 
 /// How a connection's attempts are divided between what is live and what is delivered once more.
@@ -60,6 +69,15 @@ pub struct PerTime {
     pub per: Duration,
 }
 
+/// Requests within a long stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestQuota {
+    /// The whole of it.
+    pub whole: PerTime,
+    /// The part of it that is left to others who use the account.
+    pub reserve_percent: u8,
+}
+
 /// A bucket of points that a request takes from and time fills up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CostBucket {
@@ -67,14 +85,14 @@ pub struct CostBucket {
     pub capacity: u64,
     /// Points that come back in a second.
     pub per_second: u64,
-    /// Points of one request.
-    pub request: u64,
+    /// Points of one request, where it is said.
+    pub request: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            concurrency: DEFAULT_CONCURRENCY as usize,
+            concurrency: None,
             rate: None,
             quota: None,
             cost_bucket: None,
@@ -82,17 +100,27 @@ impl Default for Limits {
             serialize_on: None,
             bulk: 1,
             shares: Shares::default(),
+            raised: BTreeMap::new(),
         }
     }
 }
 
 /// Reads `limits`.
 pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
-    const KNOWN: &[&str] =
-        &["concurrency", "rate", "quota", "cost_bucket", "exec_time", "serialize_on", "bulk", "shares"];
+    const KNOWN: &[&str] = &[
+        "concurrency",
+        "rate",
+        "quota",
+        "cost_bucket",
+        "exec_time",
+        "serialize_on",
+        "bulk",
+        "shares",
+        "raised",
+    ];
     let Some(node) = fields.get("limits") else { return Some(Limits::default()) };
     let fields = Fields::open(report, node, KNOWN)?;
-    let concurrency = fields.integer("concurrency", 1..=1024, DEFAULT_CONCURRENCY);
+    let concurrency = optional(&fields, "concurrency", |_| fields.integer("concurrency", 1..=1024, 1));
     let rate = optional(&fields, "rate", |node| per_time(report, node, Duration::from_secs(1)));
     let quota = optional(&fields, "quota", |node| read_quota(report, node));
     let cost_bucket = optional(&fields, "cost_bucket", |node| read_cost(report, node));
@@ -102,8 +130,9 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
     });
     let bulk = fields.integer("bulk", 1..=1024, 1);
     let shares = optional(&fields, "shares", |node| read_shares(report, node));
+    let raised = optional(&fields, "raised", |node| read_raised(&fields, node));
     Some(Limits {
-        concurrency: usize::try_from(concurrency?).ok()?,
+        concurrency: concurrency?.map(|most| most as usize),
         rate: rate?,
         quota: quota?,
         cost_bucket: cost_bucket?,
@@ -111,7 +140,33 @@ pub(crate) fn read(report: Report<'_>, fields: &Fields<'_>) -> Option<Limits> {
         serialize_on: serialize_on?,
         bulk: bulk?,
         shares: shares?.unwrap_or_default(),
+        raised: raised?.unwrap_or_default(),
     })
+}
+
+/// Where the file gives each limit that the vendor sets too.
+pub(crate) fn places(fields: &Fields<'_>) -> BTreeMap<String, Position> {
+    let Some(Value::Map(entries)) = fields.get("limits").map(|node| &node.value) else {
+        return BTreeMap::new();
+    };
+    let of_vendors = entries.iter().filter(|(name, ..)| OF_VENDORS.contains(&name.as_str()));
+    of_vendors.map(|(name, _, node)| (name.clone(), node.at)).collect()
+}
+
+/// Reads the reasons of limits that are more than the vendor's; each limit must be given too.
+fn read_raised(limits: &Fields<'_>, node: &Node) -> Option<BTreeMap<String, String>> {
+    let fields = Fields::open(limits.report, node, &OF_VENDORS)?;
+    let given = OF_VENDORS.iter().filter(|name| fields.get(name).is_some());
+    let reasons = given.map(|name| {
+        let (reason, at) = fields.text(name)?;
+        if limits.get(name).is_none() {
+            let message = format!("`raised` has a reason for `{name}`, which `limits` does not give");
+            limits.report.add(code::BAD_VALUE, at, message);
+            return None;
+        }
+        Some(((*name).to_owned(), reason.to_owned()))
+    });
+    reasons.collect()
 }
 
 fn read_shares(report: Report<'_>, node: &Node) -> Option<Shares> {
@@ -142,24 +197,25 @@ fn per_time(report: Report<'_>, node: &Node, default: Duration) -> Option<PerTim
     Some(PerTime { max: u64::from(max?), per: per? })
 }
 
-fn read_quota(report: Report<'_>, node: &Node) -> Option<PerTime> {
+fn read_quota(report: Report<'_>, node: &Node) -> Option<RequestQuota> {
     let fields = Fields::open(report, node, &["max", "per", "reserve_percent"])?;
     let max = required(&fields, "max", 1..=MOST);
     let per = fields.duration("per", STRETCHES, 24 * HOUR);
     let reserve = fields.integer("reserve_percent", 0..=99, 10);
-    let left = u64::from(max?) * u64::from(100 - reserve?) / 100;
-    Some(PerTime { max: left.max(1), per: per? })
+    let whole = PerTime { max: u64::from(max?), per: per? };
+    Some(RequestQuota { whole, reserve_percent: reserve? as u8 })
 }
 
 fn read_cost(report: Report<'_>, node: &Node) -> Option<CostBucket> {
     let fields = Fields::open(report, node, &["capacity", "per_second", "request"])?;
     let capacity = required(&fields, "capacity", 1..=MOST);
     let per_second = required(&fields, "per_second", 1..=MOST);
-    let request = fields.integer("request", 1..=capacity.unwrap_or(MOST), 1);
+    let request =
+        optional(&fields, "request", |_| fields.integer("request", 1..=capacity.unwrap_or(MOST), 1));
     Some(CostBucket {
         capacity: u64::from(capacity?),
         per_second: u64::from(per_second?),
-        request: u64::from(request?),
+        request: request?.map(u64::from),
     })
 }
 

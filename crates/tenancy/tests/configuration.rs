@@ -6,7 +6,8 @@ use std::{fs, path::Path, time::Duration};
 use event::RouteId;
 use secrecy::ExposeSecret;
 use tenancy::{
-    CostBucket, Environment, Given, Limits, OnUnknown, PerTime, SecretSource, Shares, TargetClass, TenantSet,
+    CostBucket, Environment, Given, Limits, OnUnknown, PerTime, RequestQuota, SecretSource, Shares,
+    TargetClass, TenantSet,
 };
 
 const KEY: &str = "key-of-acme-0123456789";
@@ -80,8 +81,8 @@ fn a_valid_folder_is_read_in_full() {
     let erp = &acme.connections["erp"];
     assert_eq!(erp.base_url.as_deref(), Some("http://127.0.0.1:8085/acme"));
     assert_eq!(
-        (erp.class, erp.limits.concurrency, erp.timeout),
-        (Some(TargetClass::Upsert), 3, Duration::from_secs(2))
+        (erp.class.all, erp.limits.concurrency, erp.timeout),
+        (Some(TargetClass::Upsert), Some(3), Duration::from_secs(2))
     );
     assert_eq!(erp.secrets["token"][0].expose_secret(), "token-of-erp");
     let routes = acme.routes_for("invoice.voided".parse().unwrap());
@@ -156,7 +157,7 @@ fn webhooks_take_several_secrets_while_one_is_rotated() {
     assert_eq!(known, ["whsec_current", "whsec_before"]);
     assert_eq!(
         (stripe.base_url.as_deref(), stripe.limits.concurrency, stripe.timeout),
-        (None, 16, Duration::from_secs(10))
+        (None, None, Duration::from_secs(10))
     );
 }
 
@@ -381,21 +382,22 @@ fn every_kind_of_limit_is_read() {
     let read = limits(
         "{concurrency: 4, rate: {max: 60, per: 1m}, quota: {max: 5000, reserve_percent: 20}, \
          cost_bucket: {capacity: 1000, per_second: 50, request: 10}, exec_time: {max: 20m}, serialize_on: customer.id, bulk: 50, \
-         shares: {live: 10, redrive: 3}}",
+         shares: {live: 10, redrive: 3}, raised: {rate: bought in May}}",
     );
     let dir = folder(&[("acme/connections/erp.yaml", Some(&read))]);
     let set = TenantSet::load(dir.path(), &secrets()).unwrap();
     let acme = set.tenant(&"acme".parse().unwrap()).unwrap();
     let per_time = |max, seconds| Some(PerTime { max, per: Duration::from_secs(seconds) });
     let expected = Limits {
-        concurrency: 4,
+        concurrency: Some(4),
         rate: per_time(60, 60),
-        quota: per_time(4_000, 86_400),
-        cost_bucket: Some(CostBucket { capacity: 1_000, per_second: 50, request: 10 }),
+        quota: per_time(5_000, 86_400).map(|whole| RequestQuota { whole, reserve_percent: 20 }),
+        cost_bucket: Some(CostBucket { capacity: 1_000, per_second: 50, request: Some(10) }),
         exec_time: per_time(1_200_000, 300),
         serialize_on: Some("customer.id".to_owned()),
         bulk: 50,
         shares: Shares { live: 10, redrive: 3, backfill: 1 },
+        raised: [("rate".to_owned(), "bought in May".to_owned())].into(),
     };
     assert_eq!((&acme.connections["erp"].limits, acme.weight), (&expected, 1));
     let wrong = limits(
@@ -410,6 +412,47 @@ fn every_kind_of_limit_is_read() {
     assert!(found.iter().any(|p| p.contains("`request` must be 1 to 5, not 6")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("`live` must be 1 to 1000, not 0")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("unknown field `rates`") && p.contains("rate")), "{found:#?}");
+}
+
+#[test]
+fn a_reason_belongs_to_a_limit() {
+    let limits =
+        |text: &str| format!("connection: erp\nconnector: sandbox\nbase_url: http://x\nlimits: {text}\n");
+    for (text, said) in [
+        (
+            "{raised: {rate: bought}}",
+            "acme/connections/erp.yaml:4:25: CFG-0106: `raised` has a reason for `rate`, which",
+        ),
+        ("{concurrency: 3, raised: {concurrency: \" \"}}", "`concurrency` is empty"),
+        (
+            "{concurrency: 3, raised: {concurency: bought}}",
+            "unknown field `concurency`; did you mean `concurrency`?",
+        ),
+        ("{concurrency: 3, raised: bought}", "expected a mapping"),
+    ] {
+        let found = problems(&[("acme/connections/erp.yaml", Some(&limits(text)))]);
+        assert!(found.iter().any(|problem| problem.contains(said)), "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_class_may_be_said_of_single_objects() {
+    let class =
+        |text: &str| format!("connection: erp\nconnector: sandbox\nbase_url: http://x\nclass: {text}\n");
+    let dir =
+        folder(&[("acme/connections/erp.yaml", Some(&class("{customer: keyed, invoice.void: neither}")))]);
+    let set = TenantSet::load(dir.path(), &secrets()).unwrap();
+    let said = &set.tenant(&"acme".parse().unwrap()).unwrap().connections["erp"].class;
+    assert_eq!(
+        (said.of("customer"), said.of("invoice.void"), said.of("invoice")),
+        (Some(TargetClass::Keyed), Some(TargetClass::Neither), None)
+    );
+    let found = problems(&[("acme/connections/erp.yaml", Some(&class("{customer: keyd, invoice: upsrt}")))]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("acme/connections/erp.yaml:4:19: CFG-0106: `class` must be one of"),
+        "{found:#?}"
+    );
 }
 
 #[test]

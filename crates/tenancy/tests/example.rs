@@ -54,7 +54,7 @@ fn each_example_tenant_has_a_target_of_another_class() {
     for (name, class) in classes {
         let tenant = set.tenant(&name.parse().unwrap()).unwrap();
         let erp = &tenant.connections["erp"];
-        assert_eq!((erp.class, erp.connector.as_str()), (Some(class), "sandbox"));
+        assert_eq!((erp.class.all, erp.connector.as_str()), (Some(class), "sandbox"));
         assert_eq!(erp.base_url, Some(format!("http://127.0.0.1:4000/{name}")));
         for event_type in EventType::all().filter(|t| ROUTED.contains(&t.object())) {
             let routes = tenant.routes_for(event_type);

@@ -31,6 +31,7 @@ database.execute('BEGIN IMMEDIATE')
 print('locked', flush=True)
 threading.Event().wait()";
 const INVOICES: &str = include_str!("../assets/tryton/invoices.py");
+const BILLED: &str = include_str!("../assets/tryton/billed.py");
 
 /// A running server with one company in it: a chart of accounts, open books, the products `WIDGET` and `CARE`, a bank
 /// journal and an integration user. It ends on drop.
@@ -53,6 +54,17 @@ pub struct Invoice {
     pub lines: u64,
     /// How many posted account moves it has: 1 once it is posted.
     pub booked: u64,
+}
+
+/// What a customer invoice is for, as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billed {
+    /// Its reference: ours.
+    pub reference: String,
+    /// The code of the party that it goes to.
+    pub customer: String,
+    /// The amount of its lines, with two decimals.
+    pub amount: String,
 }
 
 impl Tryton {
@@ -106,11 +118,8 @@ impl Tryton {
     /// # Errors
     /// When the database cannot be read.
     pub fn invoices(&self) -> anyhow::Result<Vec<Invoice>> {
-        let database = install::database(self.scratch.path());
-        let mut python = std::process::Command::new("python3");
-        let printed = pip::run(python.args(["-c", INVOICES]).arg(database))?;
         let rows: Vec<(Option<String>, String, u64, u64)> =
-            serde_json::from_slice(&printed).context("the invoices cannot be read")?;
+            serde_json::from_slice(&self.database(INVOICES)?).context("the invoices cannot be read")?;
         let invoice = |(reference, state, lines, booked): (Option<String>, _, _, _)| Invoice {
             reference: reference.unwrap_or_default(),
             state,
@@ -118,6 +127,27 @@ impl Tryton {
             booked,
         };
         Ok(rows.into_iter().map(invoice).collect())
+    }
+
+    /// What every customer invoice of the database bills to whom, oldest first. Blocks.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn billed(&self) -> anyhow::Result<Vec<Billed>> {
+        let rows: Vec<(Option<String>, Option<String>, String)> =
+            serde_json::from_slice(&self.database(BILLED)?).context("the invoices cannot be read")?;
+        let billed = |(reference, customer, amount): (Option<String>, Option<String>, _)| Billed {
+            reference: reference.unwrap_or_default(),
+            customer: customer.unwrap_or_default(),
+            amount,
+        };
+        Ok(rows.into_iter().map(billed).collect())
+    }
+
+    /// What a script reads of the database's file.
+    fn database(&self, script: &str) -> anyhow::Result<Vec<u8>> {
+        let mut python = std::process::Command::new("python3");
+        pip::run(python.args(["-c", script]).arg(install::database(self.scratch.path())))
     }
 
     /// Keeps the server's database from being written to by the server, until the process is dropped: a call that

@@ -136,6 +136,82 @@ fn a_change_says_whose_overlay_it_breaks_and_where() {
     assert!(whole.status.success(), "{}", said(&whole));
 }
 
+/// The base mapping compiles with every overlay, and makes something else: the tenants' own cases say of whom, where and what.
+#[test]
+fn a_change_that_compiles_names_the_cases_that_do_not_hold_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, connectors) = configure(dir.path());
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    // Two more tenants: one has no case, one's route takes two objects, of which one does not compile any more.
+    for tenant in ["bare", "globex"] {
+        let folders = ["acme", tenant].map(|name| format!("{tenants}/{name}"));
+        assert!(Command::new("cp").arg("-r").args(folders).status().unwrap().success());
+        let key = format!("env:{}_KEY", tenant.to_uppercase());
+        let text = format!(
+            "tenant: {tenant}\nname: {tenant}\nregion: eu\napi_keys: [{{id: main, secret: {key}}}]\n"
+        );
+        write(&format!("tenants/{tenant}/tenant.yaml"), &text);
+        fs::remove_dir_all(format!("{tenants}/{tenant}/mappings")).unwrap();
+        write(
+            &format!("tenants/{tenant}/routes/customers.yaml"),
+            "route: customers\non: [\"payment.*\", \"customer.*\"]\nto: erp\n",
+        );
+    }
+    let bases = |customer: &str, payment: &str| {
+        write("connectors/sandbox/mappings/customer.vrl", &format!(". = {{\"id\": .id, {customer}}}"));
+        write("connectors/sandbox/mappings/payment.vrl", &format!(". = {{\"id\": .id{payment}}}"));
+    };
+    bases("\"name\": .name, \"tax_id\": .tax_id", ", \"tax_id\": \"-\"");
+    write("tenants/globex/mappings/customers.vrl", ".tax = .tax_id\n");
+    write(
+        "tenants/globex/mappings/tests/customers.one.yaml",
+        "event: {object: customer}\ninput: {id: C-1, name: Ann, tax_id: T}\nexpected: {id: C-1, name: Ann, tax: T, tax_id: T}\n",
+    );
+    write(
+        "tenants/globex/mappings/tests/customers.paid.yaml",
+        "event: {object: payment}\ninput: {id: P-1}\nexpected: {id: P-1, tax: \"-\", tax_id: \"-\"}\n",
+    );
+    let arguments = ["impact", "--tenants", &tenants, "--connectors", &connectors];
+    let whole = mapping(&arguments);
+    assert!(whole.status.success() && said(&whole).contains("3 routes, 0 broken"), "{}", said(&whole));
+
+    bases("\"name\": downcase(.name), \"tax_id\": \"none\"", "");
+    let broken = mapping(&arguments);
+    let told = said(&broken);
+    assert_eq!(broken.status.code(), Some(1), "{told}");
+    let case = |tenant: &str, case: &str, what: &str| {
+        let line = format!(
+            "{tenant}/customers (customer): {tenants}/{tenant}/mappings/tests/customers.{case}.yaml: {what}"
+        );
+        assert!(told.lines().any(|found| found == line), "{line}\nin\n{told}");
+    };
+    case("acme", "plain", ".tax: expected \"T\", and it is \"none\"");
+    case("acme", "plain", ".tax_id: expected \"T\", and it is \"none\"");
+    case("globex", "one", ".name: expected \"Ann\", and it is \"ann\"");
+    case("globex", "one", ".tax_id: expected \"T\", and it is \"none\"");
+    case("globex", "one", ".tax: expected \"T\", and it is \"none\"");
+    let place = "globex/customers (payment): ";
+    let wrong = |line: &&str| {
+        line.starts_with(place) && line.contains("customers.vrl:1:8: CFG-0220: there is no `.tax_id`")
+    };
+    assert_eq!(told.lines().filter(wrong).count(), 1, "{told}");
+    // What does not compile has no case that could hold, and acme's refusal still does.
+    assert!(!told.contains("customers.paid") && !told.contains("customers.nobody"), "{told}");
+    assert!(told.contains("3 routes, 6 broken"), "{told}");
+    let listed = mapping(&[&arguments[..], &["--json"]].concat());
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let cases = listed["broken"].as_array().unwrap().iter().filter(|one| {
+        one["tenant"] == "globex"
+            && one["object"] == "customer"
+            && one["case"].as_str().is_some_and(|c| c.ends_with("customers.one.yaml"))
+    });
+    assert_eq!(cases.count(), 3, "{listed:#}");
+}
+
 /// What a tenant writes is held against the fields of the target's object, which the definitions of this repository list.
 #[test]
 fn a_field_that_the_target_does_not_have_is_refused_with_its_place() {

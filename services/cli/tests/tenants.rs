@@ -128,8 +128,94 @@ fn what_only_the_services_would_notice_is_noticed_before() {
     assert!(told.contains(": valid"), "{told}");
 }
 
+/// A folder of connectors in which the sandbox's definition says this besides, and says of `customer` that.
+fn connectors(dir: &Path, besides: &str, customer: &str) {
+    let sandbox = include_str!("../../../connectors/sandbox.yaml");
+    let path = "    path: /api/v1/customers\n";
+    assert!(sandbox.contains(path));
+    let sandbox = sandbox.replace(path, &format!("{path}{customer}"));
+    fs::create_dir_all(dir.join("connectors")).unwrap();
+    fs::write(dir.join("connectors/sandbox.yaml"), format!("{sandbox}{besides}\n")).unwrap();
+}
+
+fn validated(dir: &Path, arguments: &[&str]) -> Output {
+    counterfoil(dir, &[&["tenants", "validate", "--connectors", "connectors"], arguments].concat())
+}
+
+#[test]
+fn a_connection_allows_itself_less_than_the_vendor_and_more_only_with_a_reason() {
+    let limits = "limits: {concurrency: 4, rate: {max: 60, per: 1m}}";
+    let told = |connection: &str| {
+        let dir = folder(connection, "");
+        connectors(dir.path(), limits, "");
+        let output = validated(dir.path(), &[]);
+        (output.status.success(), text(&output))
+    };
+    let (good, said) = told("");
+    assert!(
+        good && said.contains(" 4 at a time, 60 per 1m\n"),
+        "the vendor's are every connection's: {said}"
+    );
+    let (good, said) = told("limits: {concurrency: 2, rate: {max: 5, per: 1s}}\n");
+    assert!(good && said.contains(" 2 at a time, 60 per 1m, 5 per 1s\n"), "{said}");
+    let (good, said) = told("limits: {concurrency: 8, rate: {max: 90, per: 1m}}\n");
+    let first = "tenants/acme/connections/erp.yaml:5:23: CFG-0124: `concurrency: 8` is more than the 4 at a time that connector \
+                 `sandbox` says every account has; write less; or, if this account was given more, say why: `raised: \
+                 {concurrency: \"what was bought\"}` in `limits`\n";
+    assert!(!good && said.starts_with(first), "{said}");
+    let second =
+        "tenants/acme/connections/erp.yaml:5:32: CFG-0124: `rate` of 90 per 1m is more than the 60 per 1m";
+    assert!(said.contains(second) && said.contains(" 4 at a time, 60 per 1m\n"), "{said}");
+    let (good, said) = told("limits: {concurrency: 8, raised: {concurrency: \"4 licences, order 17\"}}\n");
+    assert!(
+        good && said.contains(" 8 at a time, 60 per 1m, concurrency raised: 4 licences, order 17\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn each_route_guarantees_what_the_class_of_its_object_gives() {
+    let dir = folder("", "");
+    let route = "route: orders\non: [order.created, customer.created]\nto: erp\n";
+    fs::write(dir.path().join("tenants/acme/routes/orders.yaml"), route).unwrap();
+    connectors(dir.path(), "", "    class: neither\n");
+    let classes = |connection: &str| {
+        let file = dir.path().join("tenants/acme/connections/erp.yaml");
+        let text = format!(
+            "connection: erp\nconnector: sandbox\nbase_url: https://erp.example.com\ntoken: file:/not/here\n{connection}"
+        );
+        fs::write(file, text).unwrap();
+        let output = validated(dir.path(), &["--json"]);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of = |object: &str| {
+            let routes = document["routes"].as_array().unwrap().iter();
+            let mut found =
+                routes.filter(|route| route["objects"].as_array().unwrap().contains(&object.into()));
+            let found = found.next().map(|route| format!("{} {}", route["class"], route["gives"]));
+            found.unwrap_or_else(|| panic!("{document:#}")).replace('"', "")
+        };
+        (of("order"), of("customer"))
+    };
+    let both = |order: &str, customer: &str| (order.to_owned(), customer.to_owned());
+    assert_eq!(classes(""), both("U exactly_once", "N at_most_once"));
+    assert_eq!(classes("class: keyed\n"), both("K exactly_once", "K exactly_once"));
+    assert_eq!(classes("class: {customer: keyed}\n"), both("U exactly_once", "K exactly_once"));
+    assert_eq!(classes("class: {order: neither}\n"), both("N at_most_once", "N at_most_once"));
+    // A name that nothing has would change nothing, and nobody would notice.
+    let dir = folder("class: {custmer: keyed}\n", "");
+    connectors(dir.path(), "", "");
+    let told = text(&validated(dir.path(), &[]));
+    let expected = "tenants/acme/connections/erp.yaml:5:9: CFG-0123: connector `sandbox` has no `custmer`, which `class` names; \
+                    its objects are ";
+    assert!(told.starts_with(expected), "{told}");
+}
+
 fn text_of(dir: &Path) -> String {
-    text(&counterfoil(dir, &["tenants", "validate"]))
+    text_of_with(dir, &[])
+}
+
+fn text_of_with(dir: &Path, more: &[&str]) -> String {
+    text(&counterfoil(dir, &[&["tenants", "validate"], more].concat()))
 }
 
 #[test]
@@ -240,6 +326,30 @@ fn a_misspelt_reference_of_an_overlay_is_found_before_events_flow() {
     let place = "tenants/acme/mappings/orders.vrl:2:22: CFG-0224: ";
     assert!(wrong.lines().any(|line| line.starts_with(place)), "{wrong}");
     assert!(wrong.contains("did you mean `customer`?; a `$lookup` names an object"), "{wrong}");
+}
+
+/// A base mapping is nobody's of the tenants: its problems lie where it lies, and a tenant's own where that does.
+#[test]
+fn what_is_wrong_in_a_base_mapping_has_the_path_of_the_connectors_folder() {
+    let dir = folder("", "mapping:\n  rules:\n  - {must: '.total_typo > 0', message: x, field: total}\n");
+    let base = dir.path().join("mine/sandbox/mappings/order.vrl");
+    fs::create_dir_all(base.parent().unwrap()).unwrap();
+    let told = |text: &str| {
+        fs::write(&base, text).unwrap();
+        text_of_with(dir.path(), &["--connectors", "mine"])
+    };
+    // One that does not compile at all, and one that only the connector's definition finds fault with.
+    for (text, what) in
+        [("{\"number\": .nmuber}", "CFG-0220: "), ("{\"total\": {\"$lookup\": \"custmer\"}}", "CFG-0224: ")]
+    {
+        let wrong = told(&format!(". = {text}\n"));
+        let place = "mine/sandbox/mappings/order.vrl:1:";
+        let lines = wrong.lines().filter(|line| line.starts_with(place) && line.contains(what));
+        assert_eq!(lines.count(), 1, "{wrong}");
+        assert!(!wrong.contains("tenants/mine"), "{wrong}");
+    }
+    let wrong = told(". = {\"number\": .number}\n");
+    assert!(wrong.lines().any(|line| line.starts_with("tenants/acme/routes/orders.yaml:")), "{wrong}");
 }
 
 /// `patch_if_unchanged` writes over nobody's change, and the table does not say that it does.

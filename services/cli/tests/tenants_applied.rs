@@ -224,6 +224,40 @@ fn a_removal_must_be_named_and_other_refusals_touch_nothing() {
     assert_eq!(region.applied(), [("acme".into(), 2, false), ("globex".into(), 2, true)]);
 }
 
+/// An empty folder is a wrong folder, until somebody says otherwise; and then every tenant is to be named as ever.
+#[test]
+fn the_last_tenant_goes_only_if_it_is_said_that_the_folder_is_empty() {
+    let region = Region::new("cli-tenants-last");
+    region.apply(&[]).has_code(0);
+    let (empty, nowhere) = (region.path("empty"), region.path("emtpy"));
+    write(&empty.join("README.md"), "Nobody is here any more.\n");
+    let empty = empty.display().to_string();
+    let about = |arguments: &[&str]| region.about(&empty, arguments);
+    let refused = about(&["plan"]);
+    refused.failed_with("CFG-0134", "1 problem");
+    assert!(
+        refused.err.contains("the folder holds no tenant") && refused.err.contains("--allow-empty"),
+        "{refused:?}"
+    );
+    let planned = about(&["plan", "--allow-empty", "--json"]);
+    let hash = planned.has_code(2).json()["plan"].as_str().unwrap().to_owned();
+    let apply = |more: &[&str]| about(&[&["apply", "--plan", &hash, "--operator", "ann"], more].concat());
+    let both = ["--remove", "acme", "--remove", "globex"];
+    apply(&both).failed_with("CFG-0134", "1 problem");
+    apply(&["--allow-empty"]).failed_with("CFG-0131", "`acme`, `globex`");
+    apply(&["--allow-empty", "--remove", "acme"]).failed_with("CFG-0131", "globex");
+    let missing = region.about(&nowhere.display().to_string(), &["plan", "--allow-empty"]);
+    missing.failed_with("CFG-0134", "1 problem");
+    assert!(missing.err.contains("emtpy") && !missing.err.contains("say so with"), "{missing:?}");
+    assert_eq!(region.applied(), [("acme".into(), 1, false), ("globex".into(), 1, false)]);
+
+    apply(&[&["--allow-empty"], &both[..]].concat()).has_code(0);
+    assert_eq!(region.applied(), [("acme".into(), 2, true), ("globex".into(), 2, true)]);
+    assert_eq!(about(&["plan", "--allow-empty"]).has_code(0).out, "0 unchanged\nnothing to do\n");
+    region.apply(&[]).has_code(0);
+    assert_eq!(region.applied(), [("acme".into(), 3, false), ("globex".into(), 3, false)]);
+}
+
 /// Both have read the same plan's base. Each changes both tenants, so a mixture would show.
 #[test]
 fn of_two_applies_at_once_exactly_one_wins() {

@@ -320,7 +320,8 @@ fn field(path: &str, code: &str, message: String) -> FieldError {
     FieldError { index: 0, path: path.to_owned(), code: code.to_owned(), message }
 }
 
-fn contract_errors(invalid: contract::Invalid) -> Wrong {
+/// What a contract says, as errors of fields.
+pub(crate) fn contract_errors(invalid: contract::Invalid) -> Wrong {
     let mut wrong = Wrong::with_capacity(invalid.errors.len());
     for error in invalid.errors {
         // An absent id is told twice, as the envelope's entity and as the object's field: the latter says it better.

@@ -51,6 +51,8 @@ pub(crate) struct Job {
     pub(crate) refused: Option<Reason>,
     /// Whether its route is gone from the configuration.
     pub(crate) withdrawn: bool,
+    /// Whether its route leads elsewhere by now.
+    pub(crate) strayed: bool,
     pub(crate) way: Arc<Way>,
     pub(crate) source: Arc<Source>,
 }
@@ -122,14 +124,16 @@ impl Job {
     /// Brings a posting that is not over to what is configured now. What it says stays.
     pub(crate) fn renew(&mut self, plan: &Plan) {
         let envelope = &self.source.envelope;
-        match plan.fate(&envelope.tenant, envelope.event_type, &self.way) {
+        let fate = plan.fate(&envelope.tenant, envelope.event_type, &self.way);
+        self.strayed = matches!(fate, Fate::Elsewhere);
+        match fate {
             Fate::On(way) if Arc::ptr_eq(&way, &self.way) => {}
             Fate::On(way) => {
                 if let Ok(posting) = way.endpoint.readdress(&self.posting) {
                     (self.posting, self.way) = (Arc::new(posting), way);
                 }
             }
-            Fate::AsItWas => {}
+            Fate::Elsewhere => {}
             Fate::Withdrawn => self.withdraw(),
         }
     }
@@ -199,6 +203,7 @@ fn job(way: &Arc<Way>, event: &Event<'_>) -> Job {
         posting: Arc::new(posting),
         refused,
         withdrawn: false,
+        strayed: false,
         way: Arc::clone(way),
         source: Arc::clone(source),
     }

@@ -5,7 +5,9 @@ mod actions;
 mod backlog;
 mod control;
 mod group;
+mod moving;
 mod planning;
+mod probes;
 mod together;
 
 use std::{
@@ -145,6 +147,8 @@ pub(crate) struct Engine {
     /// How many times the control topic was asked to be read to its end.
     catch_ups: u64,
     tickets: Vec<Option<Ticket>>,
+    /// When each question for limits is to be asked again, monotonic milliseconds.
+    probes_due: AHashMap<(ConnectionId, usize), u64>,
     failure: Option<EngineError>,
 }
 
@@ -168,6 +172,7 @@ impl Engine {
             ledger_jobs: Vec::new(),
             catch_ups: 0,
             tickets: Vec::new(),
+            probes_due: AHashMap::new(),
             failure: None,
         }
     }
@@ -191,13 +196,18 @@ impl Engine {
                 left |= matches!(fact, Message::Left);
                 self.take(fact);
             }
+            let counts = gauges_set.elapsed() >= GAUGES;
+            if counts {
+                self.move_strays();
+            }
             self.decide()?;
             if let Some(failure) = self.failure.take() {
                 error!(code = failure.code(), error = %failure, "sink stops");
                 return Err(failure);
             }
-            if gauges_set.elapsed() >= GAUGES {
+            if counts {
                 gauges_set = Instant::now();
+                self.count_strays();
                 self.parts.metrics.fenced(self.parts.ledger.take_fenced());
                 self.parts.metrics.load(self.parts.core.gauges(), self.parts.outbox.len());
                 self.parts.ledger.expire(self.parts.clock.now().wall);
@@ -277,6 +287,7 @@ impl Engine {
     /// A target told what is left, or wants to be left alone.
     fn told(&mut self, connection: ConnectionId, began: u64, news: &News) {
         let now = self.parts.clock.now();
+        self.parts.core.spent(connection, news.requests, now);
         for left in &news.left {
             self.parts.core.left(connection, left, began, now);
         }

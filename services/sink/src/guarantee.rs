@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, fmt, path::Path};
 
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
+use mapping::connectors::ConnectorErrors;
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
-use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
+use tenancy::{Connection, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
 
 use crate::{
     connectors::Connectors,
-    plan::{self, PlanError},
+    plan::{self, Allowed, Excess, PlanError},
     restore::chain,
 };
 
@@ -46,7 +47,11 @@ pub struct Guarantee {
     /// How many effects an event has, whatever fails.
     pub gives: Require,
     /// What the target may be asked for.
-    pub limits: Limits,
+    pub allowed: Allowed,
+    /// The field of the event's data that names what the target locks.
+    pub serialize_on: Option<String>,
+    /// How attempts are divided.
+    pub shares: Shares,
     /// The most events that share a request; 1: each has its own.
     pub together: u32,
 }
@@ -56,19 +61,24 @@ pub struct Guarantee {
 pub struct Examined {
     /// For every route that can be carried out.
     pub guarantees: Vec<Guarantee>,
-    /// What keeps the configuration from being accepted; files as paths below the folder of the tenants.
+    /// What keeps the configuration from being accepted, each in its file: a tenant's, or a connector's.
     pub problems: Vec<Problem>,
 }
 
-/// Examines every route of every tenant. Connectors come from `dir`, or from the binary.
-pub fn examine(set: &TenantSet, dir: Option<&Path>) -> Examined {
+/// Examines every route of every tenant. `folder` is what the folder of the tenants is called in problems; connectors come from `dir`, or
+/// from the binary.
+pub fn examine(set: &TenantSet, folder: &str, dir: Option<&Path>) -> Examined {
     let mut examined = Examined::default();
     let mut connectors = Connectors::new(dir);
     for tenant in set.iter() {
-        check_connections(tenant, &mut examined.problems);
+        let mut of_tenant = Vec::new();
+        check_connections(tenant, &mut of_tenant);
         for route in &tenant.routes {
-            examine_route(route, &mut connectors, &mut examined);
+            examine_route(route, &mut connectors, (&mut examined, &mut of_tenant));
         }
+        let folder = folder.trim_end_matches('/');
+        of_tenant.iter_mut().for_each(|problem| problem.file = format!("{folder}/{}", problem.file));
+        examined.problems.append(&mut of_tenant);
     }
     examined.problems.sort_by(|a, b| (&a.file, a.at, a.code).cmp(&(&b.file, b.at, b.code)));
     examined.problems.dedup();
@@ -92,14 +102,19 @@ fn check_connections(tenant: &Tenant, problems: &mut Vec<Problem>) {
     }
 }
 
-fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Examined) {
+/// `of_tenant` takes what is wrong in the tenant's files, named as they lie in the tenants' folder.
+fn examine_route(
+    route: &Route,
+    connectors: &mut Connectors,
+    (examined, of_tenant): (&mut Examined, &mut Vec<Problem>),
+) {
     let connection = &*route.connection;
     let connector = match connectors.get(&connection.connector) {
         Ok(connector) => connector,
         Err(error) => {
             let hint = "name one that exists, or give its folder with --connectors";
             let at = connection.connector_at;
-            return examined.problems.push(of_connection(
+            return of_tenant.push(of_connection(
                 NO_CONNECTOR,
                 &route.tenant,
                 connection,
@@ -110,22 +125,28 @@ fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Exam
         }
     };
     if let Some(misfits) = misfits(route, &connector) {
-        return examined.problems.extend(misfits);
+        return of_tenant.extend(misfits);
     }
+    let (allowed, excess) = plan::allowed(&connection.limits, &connector.limits);
+    of_tenant.extend(excess.iter().map(|excess| too_much(route, excess)));
+    of_tenant.extend(unknown_classes(route, &connector));
     let mut found: Vec<Guarantee> = Vec::new();
     let mut objects = BTreeSet::new();
     for event_type in &route.on {
         match plan::endpoint(route, *event_type, &connector, None) {
-            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
-            Err(error) => examined.problems.push(impossible(route, &error)),
+            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint, &allowed)),
+            Err(error) => of_tenant.push(impossible(route, &error)),
         }
         if objects.insert(event_type.object())
             && let Err(error) = connectors.mapping(route, *event_type)
         {
-            examined.problems.extend(unmapped(route, error));
+            for (problem, is_tenants) in unmapped(route, error) {
+                let problems = if is_tenants { &mut *of_tenant } else { &mut examined.problems };
+                problems.push(problem);
+            }
         }
     }
-    examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
+    of_tenant.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
     examined.guarantees.append(&mut found);
 }
 
@@ -141,6 +162,31 @@ fn misfits(route: &Route, connector: &Connector) -> Option<Vec<Problem>> {
     (!found.is_empty()).then(|| found.iter().map(problem).collect())
 }
 
+/// A limit of the connection is more than its vendor allows.
+fn too_much(route: &Route, excess: &Excess) -> Problem {
+    let connection = &*route.connection;
+    let at = connection.limits_at.get(excess.limit).copied().unwrap_or(connection.connector_at);
+    let message = format!("{} that connector `{}` says every account has", excess.what, connection.connector);
+    let hint = format!(
+        "write less; or, if this account was given more, say why: `raised: {{{}: \"what was bought\"}}` in `limits`",
+        excess.limit
+    );
+    of_connection(plan::TOO_MUCH, &route.tenant, connection, at, message, &hint)
+}
+
+/// A class that the connection gives to what its connector does not have would be kept by nobody.
+fn unknown_classes(route: &Route, connector: &Connector) -> Vec<Problem> {
+    let connection = &*route.connection;
+    let unknown = connection.class.each.iter().filter(|(name, _)| !connector.has_operation(name));
+    let problem = |(name, (_, at)): (&String, &(_, Position))| {
+        let message = format!("connector `{}` has no `{name}`, which `class` names", connection.connector);
+        let known: Vec<&str> = connector.objects.keys().map(String::as_str).collect();
+        let hint = format!("its objects are {}; an operation is `<object>.<operation>`", known.join(", "));
+        of_connection(NOT_POSSIBLE, &route.tenant, connection, *at, message, &hint)
+    };
+    unknown.map(problem).collect()
+}
+
 /// Objects of which the same can be said go together.
 fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     let same = |known: &&mut Guarantee| {
@@ -153,7 +199,7 @@ fn add(found: &mut Vec<Guarantee>, one: Guarantee) {
     }
 }
 
-fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarantee {
+fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint, allowed: &Allowed) -> Guarantee {
     let class = endpoint.class();
     Guarantee {
         tenant: route.tenant.clone(),
@@ -170,7 +216,9 @@ fn guarantee(route: &Route, object: ObjectKind, endpoint: &Endpoint) -> Guarante
             Class::Neither(OnUnknown::Park) => Require::AtMostOnce,
             Class::Neither(OnUnknown::Resend) => Require::AtLeastOnce,
         },
-        limits: route.connection.limits.clone(),
+        allowed: allowed.clone(),
+        serialize_on: route.connection.limits.serialize_on.clone(),
+        shares: route.connection.limits.shares,
         together: endpoint.most_together().min(route.connection.limits.bulk),
     }
 }
@@ -195,30 +243,35 @@ fn too_weak(route: &Route, guarantee: &Guarantee) -> Option<Problem> {
     Some(of_route(TOO_WEAK, route, route.places.require, message, hint))
 }
 
-/// What is wrong with the programs of a route, each in its own file; the overlay's is the tenant's, named as all its files are here.
-fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
-    let file = |program: String| match &route.mapping.overlay {
-        Some(overlay) if overlay.file == program => format!("{}/mappings/{}.vrl", route.tenant, route.name),
-        _ => program,
-    };
+/// What is wrong with the programs of a route, each in its own file, and whether that is the tenant's. A base mapping is its connector's.
+fn unmapped(route: &Route, error: PlanError) -> Vec<(Problem, bool)> {
     let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
+    let problems = match error {
+        PlanError::Mapping { problems, .. } | PlanError::Mappings(ConnectorErrors(problems)) => problems,
+        error => return vec![(of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint), true)],
+    };
     let of = |code| match code {
         "CFG-0224" => "a `$lookup` names an object with a `lookup` in the connector's definition".to_owned(),
+        "CFG-0206" => "docs/connectors.md shows how webhooks are signed".to_owned(),
         _ => hint.clone(),
     };
-    match error {
-        PlanError::Mapping { problems, .. } => problems
-            .into_iter()
-            .map(|found| Problem {
-                code: found.code,
-                file: file(found.program),
-                at: Position { line: found.line as u64, column: found.column as u64 },
-                message: found.message,
-                suggestion: Some(of(found.code)),
-            })
-            .collect(),
-        error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],
-    }
+    let overlay = route.mapping.overlay.as_ref().map(|overlay| overlay.file.as_str());
+    let rules = format!("{}/routes/{}.yaml", route.tenant, route.name);
+    let told = |found: mapping::Diagnostic| {
+        let is_overlay = overlay == Some(found.program.as_str());
+        let is_tenants = is_overlay || found.program == rules;
+        let file =
+            if is_overlay { format!("{}/mappings/{}.vrl", route.tenant, route.name) } else { found.program };
+        let problem = Problem {
+            code: found.code,
+            file,
+            at: Position { line: found.line as u64, column: found.column as u64 },
+            message: found.message,
+            suggestion: Some(of(found.code)),
+        };
+        (problem, is_tenants)
+    };
+    problems.into_iter().map(told).collect()
 }
 
 fn impossible(route: &Route, error: &PlanError) -> Problem {
@@ -312,18 +365,11 @@ impl Guarantee {
 
     /// The limits, in short.
     pub fn limits(&self) -> String {
-        let Limits { concurrency, rate, quota, cost_bucket, exec_time, serialize_on, bulk: _, shares } =
-            &self.limits;
-        let per = |limit: &PerTime, unit: &str| {
-            format!("{}{unit} per {}", limit.max, Span(limit.per.as_millis() as u64))
-        };
-        let mut all = vec![format!("{concurrency} at a time")];
-        all.extend(rate.iter().chain(quota).map(|limit| per(limit, "")));
-        all.extend(cost_bucket.map(|b| format!("{} points, {} per s", b.capacity, b.per_second)));
-        all.extend(exec_time.as_ref().map(|limit| per(limit, " ms")));
+        let (serialize_on, shares) = (&self.serialize_on, self.shares);
+        let mut all = vec![self.allowed.to_string()];
         all.extend((self.together > 1).then(|| format!("{} in a request", self.together)));
         all.extend(serialize_on.as_ref().map(|field| format!("one per {field}")));
-        all.extend((*shares != Shares::default()).then(|| {
+        all.extend((shares != Shares::default()).then(|| {
             format!("live, redrive, backfill {}:{}:{}", shares.live, shares.redrive, shares.backfill)
         }));
         all.join(", ")

@@ -41,7 +41,7 @@ pub use fields::payload_fields;
 pub use guarantee::{Examined, Guarantee, Span, examine};
 pub use mappings::RouteMappings;
 pub use options::{IntentsOption, LogOptions, Options, RegistryOptions};
-pub use plan::PlanError;
+pub use plan::{Allowed, PlanError};
 pub use service::Service;
 pub use sight::{Failure, Sight};
 pub use start_error::StartError;

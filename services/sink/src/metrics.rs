@@ -26,6 +26,7 @@ pub(crate) struct SinkMetrics {
     takeover: HistogramVec,
     copied: IntCounterVec,
     paused: IntGaugeVec,
+    strayed: IntGaugeVec,
     troubled: IntGaugeVec,
 }
 
@@ -108,6 +109,11 @@ impl SinkMetrics {
                 "1 for a route that an operator paused",
                 &["tenant", "route"],
             )?,
+            strayed: metrics.gauges(
+                "strayed_count",
+                "postings that go on to where their route led before, since they may have been sent there",
+                &["tenant", "route"],
+            )?,
             troubled: metrics.gauges(
                 "troubled_tenants_count",
                 "tenants whose configuration cannot be carried out here as it is; the log says why",
@@ -183,6 +189,14 @@ impl SinkMetrics {
 
     pub(crate) fn paused(&self, tenant: &TenantId, route: &str, paused: bool) {
         self.paused.with_label_values(&[tenant.as_str(), route]).set(i64::from(paused));
+    }
+
+    /// All of them: a route that is not named has none.
+    pub(crate) fn strays<'a>(&self, counts: impl Iterator<Item = (&'a TenantId, &'a str, i64)>) {
+        self.strayed.reset();
+        for (tenant, route, count) in counts {
+            self.strayed.with_label_values(&[tenant.as_str(), route]).set(count);
+        }
     }
 
     pub(crate) fn reread(&self, tenant: &TenantId, records: usize) {

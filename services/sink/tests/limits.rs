@@ -98,16 +98,127 @@ async fn a_bucket_of_points_is_never_overdrawn() {
     assert!(free > 40.0 + SLACK, "the target is too slow for the test to show anything: {free}");
 }
 
-/// The sandbox's definition, which says besides where answers tell what is left.
-fn with_signals(world: &World) -> Options {
+const SANDBOX: &str = include_str!("../../../connectors/sandbox.yaml");
+
+/// The sandbox's definition, which says this besides.
+fn defined(world: &World, besides: &str) -> Options {
+    defined_as(world, &format!("{SANDBOX}{besides}\n"))
+}
+
+fn defined_as(world: &World, definition: &str) -> Options {
     let folder = world.dir.path().join("connectors");
     std::fs::create_dir(&folder).unwrap();
-    let definition = format!(
-        "{}signals:\n  - {{limit: rate, kind: remaining_header, header: X-RateLimit-Remaining, max: X-RateLimit-Limit, reset: X-RateLimit-Reset, per: 1s}}\n",
-        include_str!("../../../connectors/sandbox.yaml")
-    );
     std::fs::write(folder.join("sandbox.yaml"), definition).unwrap();
     Options { connectors: Some(folder), ..world.options() }
+}
+
+/// The same, which says where answers tell what is left.
+fn with_signals(world: &World) -> Options {
+    let signal = "{limit: rate, kind: remaining_header, header: X-RateLimit-Remaining, max: X-RateLimit-Limit, \
+                  reset: X-RateLimit-Reset, per: 1s}";
+    defined(world, &format!("signals: [{signal}]"))
+}
+
+/// The most requests that the target had in hand at a time, while the definition says this and the connection's limits that.
+async fn most_at_a_time(definition: &str, connection: &str) -> usize {
+    let world = World::start("keyed").await;
+    world.change(Change { latency_ms: Some(40), log_requests: Some(true), ..Change::default() });
+    limit(&world, connection);
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink_with(defined(&world, definition)).await;
+    let outcomes = world.settled(EVENTS).await;
+    sink.stop().await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    let rows = world.requests("acme").await;
+    let stretches: Vec<(i64, i64)> = rows.iter().map(|row| (row.at, row.ended_at.unwrap())).collect();
+    assert_eq!(stretches.len(), EVENTS);
+    let at = |moment: i64| stretches.iter().filter(|(from, to)| (*from..*to).contains(&moment)).count();
+    stretches.iter().map(|(from, _)| at(*from)).max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_definition_says_of_the_vendor_bounds_every_connection() {
+    assert_eq!(most_at_a_time("limits: {concurrency: 1}", "{}").await, 1, "the connection says nothing");
+    // Written past `tenants validate`, for example before the definition said it: the vendor's is kept all the same.
+    assert_eq!(most_at_a_time("limits: {concurrency: 1}", "{concurrency: 8}").await, 1);
+    let raised = "{concurrency: 8, raised: {concurrency: eight licences}}";
+    assert!(
+        most_at_a_time("limits: {concurrency: 1}", raised).await > 1,
+        "the target is too fast to show anything"
+    );
+}
+
+/// How long the events take under 16 requests a second, microseconds, while the definition says this of a payment.
+async fn duration(payment: &str) -> i64 {
+    let path = "    path: /api/v1/payments\n";
+    assert!(SANDBOX.contains(path));
+    let world = World::start("keyed").await;
+    limit(&world, "{concurrency: 4, rate: {max: 16, per: 1s}}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    // What begins with a look is carried out for one at a time.
+    let single = SANDBOX.replace(", bulk: *puts", "").replace(", bulk: *creates", "");
+    let definition = single.replace(path, &format!("{path}{payment}"));
+    let sink = world.sink_with(defined_as(&world, &definition)).await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    sink.stop().await;
+    let moments = || outcomes.iter().map(|o| o.settled_at);
+    moments().max().unwrap() - moments().min().unwrap()
+}
+
+/// How long the events take where the target is asked every second for what is left of its second: in this field of its settings,
+/// where a 4 stands.
+async fn duration_with_probe(field: &str) -> i64 {
+    let world = World::start("keyed").await;
+    world.change(Change { latency_ms: Some(20), jitter_ms: Some(4), ..Change::default() });
+    limit(&world, "{concurrency: 1}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let request = format!("GET {}/admin/accounts/acme", world.erp.url());
+    let signal =
+        format!("{{limit: rate, kind: probe, request: \"{request}\", every: 1s, path: $.{field}, per: 1s}}");
+    let sink = world.sink_with(defined(&world, &format!("signals: [{signal}]"))).await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    sink.stop().await;
+    let moments = || outcomes.iter().map(|o| o.settled_at);
+    moments().max().unwrap() - moments().min().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_says_when_it_is_asked_holds_requests_back() {
+    let (held, free) = (duration_with_probe("jitter_ms").await, duration_with_probe("not_there").await);
+    // Four or five in a second, but for those that left before the first answer.
+    assert!(held >= 2_500_000, "24 events took {held} µs");
+    assert!(free < 2_500_000, "a question that is not answered harms nothing: {free} µs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_of_an_operation_counts() {
+    let (one, two) = (duration("").await, duration("    lookup_first: always\n").await);
+    assert!(one < 1_900_000, "24 requests, 16 a second, took {one} µs");
+    assert!(two >= 1_900_000, "48 requests, 16 a second and four more at a time, took {two} µs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_of_the_definition_is_kept_without_the_connection() {
+    let world = World::start("keyed").await;
+    // See the first test for the difference.
+    world.change(Change { throttle_per_second: Some(16), ..Change::default() });
+    limit(&world, "{concurrency: 16}");
+    for i in 0..EVENTS {
+        world.pay(&format!("P-{i}"), 1).await;
+    }
+    let sink = world.sink_with(defined(&world, "limits: {rate: {max: 8, per: 1s}}")).await;
+    let outcomes = world.settled(EVENTS).await;
+    assert!(outcomes.iter().all(|o| o.status == OutcomeStatus::Committed && o.attempts == 1));
+    assert_eq!(world.totals().requests as usize, EVENTS, "some were turned away");
+    sink.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

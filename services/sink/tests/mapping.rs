@@ -97,6 +97,7 @@ async fn a_sink_does_not_start_with_a_mapping_that_does_not_compile() {
     let options = sink::Options { connectors: Some(connectors), ..world.options() };
     let examined = sink::examine(
         &tenancy::TenantSet::load(&options.tenants, &tenancy::Offline).unwrap(),
+        "tenants",
         options.connectors.as_deref(),
     );
     let told = examined.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -105,7 +105,7 @@ async fn validate_says_what_is_left_of_the_promise() {
     let said = async |class: &str| -> Guarantee {
         let world = world("http://127.0.0.1:1", class).await;
         let set = TenantSet::load(&world.dir.path().join("tenants"), &tenancy::Environment).unwrap();
-        let examined = sink::examine(&set, Some(&connectors()));
+        let examined = sink::examine(&set, "tenants", Some(&connectors()));
         assert!(examined.problems.is_empty(), "{:?}", examined.problems);
         examined.guarantees[0].clone()
     };

@@ -233,14 +233,14 @@ async fn a_connection_that_lacks_what_its_connector_needs_does_not_start() {
         let error = Service::build(options.clone()).await.map(drop).unwrap_err();
         assert_eq!(error.code(), code, "{error:?}");
         let set = tenancy::TenantSet::load(&options.tenants, &tenancy::Offline).unwrap();
-        let problems = sink::examine(&set, options.connectors.as_deref()).problems;
+        let problems = sink::examine(&set, "tenants", options.connectors.as_deref()).problems;
         assert!(
-            problems.iter().any(|p| p.code == code && p.file == "acme/connections/erp.yaml"),
+            problems.iter().any(|p| p.code == code && p.file == "tenants/acme/connections/erp.yaml"),
             "{problems:?}"
         );
     }
     fs::write(&file, whole).unwrap();
     let set = tenancy::TenantSet::load(&options.tenants, &tenancy::Offline).unwrap();
-    let examined = sink::examine(&set, options.connectors.as_deref());
+    let examined = sink::examine(&set, "tenants", options.connectors.as_deref());
     assert!(examined.problems.is_empty() && !examined.guarantees.is_empty(), "{:?}", examined.problems);
 }

@@ -15,6 +15,8 @@ use self::{books::Count, cost::Cost, world::World};
 
 /// How long it may take until every event has its outcome, once the last fault is over.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Kills of which one at least meets an invoice between two of its calls.
+const MANY: usize = 10;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -42,6 +44,8 @@ struct Figures {
     kills: usize,
     /// Windows in which answers were lost after the ERP had done what it was asked for.
     windows: usize,
+    /// Invoices that kills have met between two of their calls.
+    halfway: usize,
     /// Events that took more than one attempt.
     tried_again: usize,
     /// Partitions whose end was not committed.
@@ -71,6 +75,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         events: issued.len(),
         kills: strikes.kills,
         windows: strikes.windows,
+        halfway: strikes.halfway,
         tried_again: outcomes.iter().filter(|outcome| outcome.attempts > 1).count(),
         behind,
         count,
@@ -84,6 +89,8 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         eprintln!("a sink ended by itself: {complaint}");
     }
     anyhow::ensure!(figures.tried_again > 0, "no answer was lost, so nothing is shown");
+    let enough = figures.kills < MANY || figures.halfway > 0;
+    anyhow::ensure!(enough, "no kill has met an invoice between two of its calls");
     let too_much = figures.cost.is_too_much();
     if too_much {
         eprintln!("a posting adds {} % to the calls by hand: 10 % or more", figures.cost.added_percent);

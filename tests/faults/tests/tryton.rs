@@ -17,7 +17,7 @@ fn every_event_becomes_one_posted_invoice() {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no figures: {said}"));
     let figure = |name: &str| figures[name].as_u64().unwrap_or_else(|| panic!("{name}: {figures}"));
     assert_eq!([figure("events"), figure("invoices"), figure("kills")], [12, 12, 1], "{figures}\n{said}");
-    for wrong in ["duplicates", "lost", "wrong_state", "not_committed", "behind"] {
+    for wrong in ["duplicates", "lost", "wrong_state", "wrong_content", "not_committed", "behind"] {
         assert_eq!(figure(wrong), 0, "{wrong}: {figures}\n{said}");
     }
     assert!(figure("tried_again") > 0, "no answer was lost: {figures}\n{said}");

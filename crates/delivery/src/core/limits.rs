@@ -29,6 +29,15 @@ impl Core {
         }
     }
 
+    /// So many requests left that nothing was decided on here: those of an operation behind its first, and questions for limits.
+    pub fn spent(&mut self, id: ConnectionId, requests: u64, now: Now) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        for budget in &mut connection.budgets {
+            (0..requests).for_each(|_| budget.sent(now.mono));
+        }
+        connection.told.iter_mut().for_each(|told| told.spent(requests, now.mono));
+    }
+
     /// The target told what is left of a limit of the whole account; tell it before the answer that it came with. It only ever
     /// holds requests back: the limits of [`Core::limit`] hold besides. `began` is when the request left, monotonic milliseconds.
     pub fn left(&mut self, id: ConnectionId, left: &Left, began: u64, now: Now) {

@@ -5,7 +5,7 @@ use crate::{
     action::Action,
     connection::ConnectionId,
     mutant::Mutant,
-    posting::{Stage, Step, Ticket},
+    posting::{Posting, Stage, Step, Ticket},
     time::Now,
     window::PartitionId,
 };
@@ -52,19 +52,23 @@ impl Core {
     /// Whether an earlier owner may have sent a posting of which the ledger knows nothing. If so it is noted as unknown,
     /// and as old as its event: nobody knows when it was sent.
     pub(super) fn was_perhaps_sent(&mut self, ticket: Ticket, now: Now) -> bool {
-        let intents = self.options.intents;
         let forgets = self.is_broken(Mutant::ForgetRange);
-        let Some(posting) = self.postings.get_mut(ticket.slot()) else { return false };
-        let Some(partition) = self.partitions.get(&posting.partition) else { return false };
-        let timeout = self.connections.get(&posting.new.connection).map_or(0, |c| c.limits.timeout_ms);
-        let shared = intents.is_shared(posting.new.class, timeout, 0);
-        if !shared || forgets || posting.offset >= partition.range.inherited {
+        let inherited = self.postings.get(ticket.slot()).is_some_and(|posting| self.is_inherited(posting));
+        let Some(posting) = self.postings.get_mut(ticket.slot()).filter(|_| inherited && !forgets) else {
             return false;
-        }
+        };
         posting.first_attempted(posting.new.accepted_at.min(now.wall), now);
         posting.unknown = true;
         posting.look_after = now.mono + posting.new.lag_ms;
         posting.reason = Some(super::flow::interrupted());
         true
+    }
+
+    /// Whether the range of an earlier owner covers it.
+    pub(super) fn is_inherited(&self, posting: &Posting) -> bool {
+        let timeout = self.connections.get(&posting.new.connection).map_or(0, |c| c.limits.timeout_ms);
+        let shared = self.options.intents.is_shared(posting.new.class, timeout, 0);
+        let partition = self.partitions.get(&posting.partition);
+        shared && partition.is_some_and(|partition| posting.offset < partition.range.inherited)
     }
 }

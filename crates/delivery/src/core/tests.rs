@@ -4,6 +4,7 @@
 mod batches;
 mod limits;
 mod looking;
+mod moving;
 mod operator;
 mod ownership;
 mod path;

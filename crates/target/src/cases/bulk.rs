@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use delivery::Answer;
-use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Case, Means, Sent, endpoint, key, text};
+use super::{Case, Means, Sent, SentPart, endpoint, headers, key, text};
 use crate::{Connector, Endpoint, Meaning, Posting};
 
 /// One request of `bulk.yaml`, for several postings, and answers to it.
@@ -29,6 +28,9 @@ pub struct BulkCase {
     pub payloads: Vec<Value>,
     /// `KEY-0` stands for the key of the first posting.
     pub expect: Sent,
+    /// The requests in its body, in order, where that is a multipart one; a list in the place of one is a change set.
+    #[serde(default)]
+    pub parts: Vec<SentPart>,
     /// What may be answered.
     pub answers: Vec<BulkAnswer>,
 }
@@ -41,6 +43,9 @@ pub struct BulkAnswer {
     pub name: String,
     /// Its status.
     pub status: u16,
+    /// Its headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// JSON, or a text that is sent as it is; `KEY-0` stands for the key of the first posting.
     pub body: Value,
     /// One for each posting.
@@ -65,9 +70,10 @@ impl Case for BulkCase {
         if sent.send != self.expect.send {
             return Err(format!("it sends {}, and not {}", sent.send, self.expect.send));
         }
-        let body = self.expect.body.as_ref().map(|body| named(body, postings.len()));
-        let body = body.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
-        Sent { body, ..self.expect.clone() }.fits(&sent)?;
+        with_keys(&self.expect, postings.len()).fits(&sent)?;
+        if !self.parts.is_empty() {
+            SentPart::fit(&self.parts, &sent, &|part| with_keys(part, postings.len()))?;
+        }
         self.answers.iter().try_for_each(|answer| answer.run(&endpoint, &postings))
     }
 }
@@ -91,20 +97,21 @@ impl BulkCase {
     pub fn understood(&self, connector: &Connector) -> Result<Vec<Answer>, String> {
         let (endpoint, postings) = self.postings(connector)?;
         let postings: Vec<&Posting> = postings.iter().collect();
-        Ok(self.answers.iter().flat_map(|answer| answer.understood(&endpoint, &postings)).collect())
+        let all = self.answers.iter().map(|answer| answer.understood(&endpoint, &postings));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.concat())
     }
 }
 
 impl BulkAnswer {
     /// What the definition makes of it for each posting; nothing where postings share no request.
-    fn understood(&self, endpoint: &Endpoint, postings: &[&Posting]) -> Vec<Answer> {
-        let body = named(&self.body, postings.len());
-        let means = endpoint.understands_together(postings, self.status, &HeaderMap::new(), body.as_bytes());
-        means.unwrap_or_default()
+    fn understood(&self, endpoint: &Endpoint, postings: &[&Posting]) -> Result<Vec<Answer>, String> {
+        let (body, headers) = (named(&self.body, postings.len()), headers(&self.headers)?);
+        let means = endpoint.understands_together(postings, self.status, &headers, body.as_bytes());
+        Ok(means.unwrap_or_default())
     }
 
     fn run(&self, endpoint: &Endpoint, postings: &[&Posting]) -> Result<(), String> {
-        let means = self.understood(endpoint, postings).into_iter();
+        let means = self.understood(endpoint, postings)?.into_iter();
         let said = means.map(|one| Means { code: None, ..Means::of(Meaning::Answer(one)) });
         let said: Vec<Means> = said.collect();
         if said == self.means {
@@ -114,9 +121,25 @@ impl BulkAnswer {
     }
 }
 
+/// What is expected, with the keys of the postings in their places.
+fn with_keys(sent: &Sent, postings: usize) -> Sent {
+    let body = sent.body.as_ref().map(|body| named(body, postings));
+    let body = body.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
+    let header = |(name, value): (&String, &String)| (name.clone(), keyed(value.clone(), postings));
+    Sent {
+        send: keyed(sent.send.clone(), postings),
+        headers: sent.headers.iter().map(header).collect(),
+        body,
+    }
+}
+
 /// A body with the keys of the postings in their places.
 fn named(body: &Value, postings: usize) -> String {
-    (0..postings as u128).fold(text(body), |text, event| {
+    keyed(text(body), postings)
+}
+
+fn keyed(text: String, postings: usize) -> String {
+    (0..postings as u128).fold(text, |text, event| {
         text.replace(&format!("KEY-{event}"), &key(event).idempotency_key().to_string())
     })
 }

@@ -3,12 +3,14 @@
 
 mod answer;
 mod bulk;
+mod parts;
 mod request;
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use delivery::{Answer, OnUnknown};
 use event::{EventId, PostingKey, RouteId};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,6 +18,7 @@ use uuid::Uuid;
 pub use self::{
     answer::{AnswerCase, LeftCase},
     bulk::{BulkAnswer, BulkCase},
+    parts::SentPart,
     request::RequestCase,
 };
 use crate::{
@@ -67,7 +70,8 @@ pub fn read<C: Case>(folder: &Path) -> Result<Vec<C>, CaseError> {
 pub struct Means {
     /// The class of the rule that decides.
     pub class: Option<String>,
-    /// `applied`, `not_applied`, `unknown`; of a look `found`, `absent`, `several`.
+    /// `applied`, `not_applied`, `unknown`; of a look `found`, `absent`, `several`; of a write that was taken as a job `job`; of a question
+    /// about one `running`, `done`, `failed`, `unread`.
     pub outcome: String,
     /// Our stable code; absent means that nobody looks at it.
     pub code: Option<String>,
@@ -88,6 +92,12 @@ impl Means {
             Meaning::Found(_) => plain("found"),
             Meaning::Absent => plain("absent"),
             Meaning::Several => plain("several"),
+            Meaning::Job(Some(_)) => plain("job"),
+            Meaning::Job(None) => plain("unknown"),
+            Meaning::Running => plain("running"),
+            Meaning::Done => plain("done"),
+            Meaning::Failed => plain("failed"),
+            Meaning::Unread => plain("unread"),
             Meaning::Answer(Answer::Applied { .. }) => plain("applied"),
             Meaning::Answer(Answer::Unknown(reason)) => with(reason, "unknown", None),
             Meaning::Answer(Answer::Replayed(reason)) => with(reason, "replayed", None),
@@ -142,6 +152,18 @@ impl Sent {
 /// A body as it stands in a case: JSON, or a text that is sent as it is.
 fn text(body: &Value) -> String {
     body.as_str().map_or_else(|| body.to_string(), str::to_owned)
+}
+
+/// The headers of an answer, as they stand in a case.
+fn headers(said: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in said {
+        let wrong = || format!("`{name}: {value}` is no header");
+        let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        let (name, value) = parsed.ok_or_else(wrong)?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
 }
 
 /// The key of the posting that has this number.

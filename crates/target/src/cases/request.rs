@@ -25,7 +25,8 @@ pub struct RequestCase {
     pub reference: String,
     /// What is posted.
     pub payload: Value,
-    /// Every request that goes out, in order: the look, the write, the change, the steps. The target's own id is `ID-1`, the version `5`.
+    /// Every request that goes out, in order: the look, the write, the change, the steps, and behind
+    /// what becomes a job its requests. The target's own id is `ID-1`, the version `5`, a job `JOB-1`, its task `TASK-1`.
     pub expect: Vec<Sent>,
 }
 

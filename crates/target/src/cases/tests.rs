@@ -89,3 +89,82 @@ fn a_file_that_is_not_there_has_no_cases_and_one_of_another_form_is_an_error() {
     fs::create_dir(dir.path().join("requests.yaml")).unwrap();
     assert!(matches!(read::<RequestCase>(dir.path()), Err(CaseError::Unreadable(_))));
 }
+
+const BATCH: &str = r#"
+connector: small
+revision: 1
+class: upsert
+headers: {Content-Type: application/json}
+key: {place: header, name: Idempotency-Key, window: 24h}
+errors: {rules: []}
+objects:
+  note:
+    path: /notes
+    lookup: {request: "GET {{path}}/{{ref}}", absent: 404, id: $.id}
+    upsert: {request: {send: "PUT {{path}}/{{ref}}", headers: {X-Key: "{{key}}"}}, ok: [204], bulk: {max_items: 9, request: "POST /$batch", ok: [200], parts: {}}}
+"#;
+
+const PARTS: &str = r#"
+- name: a case
+  source: this file
+  object: note
+  references: [N-1, N-2]
+  payloads: [{a: 1}, {a: 2}]
+  expect: {send: "POST https://system.example/$batch"}
+  parts:
+    - {send: "PUT https://system.example/notes/N-1", headers: {content-id: "1", x-key: KEY-0}, body: {a: 1}}
+    - {send: "PUT https://system.example/notes/N-2", headers: {content-id: "2", x-key: KEY-1}, body: {a: 2}}
+  answers:
+    - name: an answer
+      status: 200
+      headers: {Content-Type: multipart/mixed; boundary=b}
+      body: |
+        --b
+        Content-Type: application/http
+
+        HTTP/1.1 204 No Content
+
+        --b
+        Content-Type: application/http
+
+        HTTP/1.1 404 Not Found
+
+        --b--
+      means: [{outcome: applied}, {class: unsupported, outcome: not_applied}]
+"#;
+
+#[test]
+fn a_part_that_is_another_one_is_told() {
+    let run = |definition: &str, cases: &str| {
+        let connector = Connector::parse("small", definition).unwrap();
+        serde_saphyr::from_str::<Vec<BulkCase>>(cases).unwrap()[0].run(&connector)
+    };
+    assert_eq!(run(BATCH, PARTS), Ok(()));
+    for (from, to, what) in [
+        ("notes/N-2\"", "notes/N-3\"", "part 2: it is PUT https://system.example/notes/N-2, and not"),
+        ("x-key: KEY-1", "x-key: KEY-0", "part 2: header `x-key` is"),
+        ("body: {a: 1}", "body: {a: 3}", "part 1: the body is {\"a\":1}"),
+        ("headers: {content-id: \"2\"", "headers: {content-id: \"3\"", "part 2: header `content-id`"),
+        ("references: [N-1, N-2]", "references: [N-1]", "its body has 1 parts, and not 2"),
+        ("boundary=b", "boundary=c", "an answer: it means"),
+        ("multipart/mixed; boundary=b}", "\"a\\nb\"}", "is no header"),
+    ] {
+        assert!(PARTS.contains(from), "{from}");
+        let wrong = run(BATCH, &PARTS.replace(from, to)).unwrap_err();
+        assert!(wrong.contains(what), "{what}: {wrong}");
+    }
+    let atomic = BATCH.replace("parts: {}", "parts: {}, kind: atomic");
+    assert!(run(&atomic, PARTS).unwrap_err().contains("1 parts, and not 2"));
+    let list = PARTS
+        .replace("    - {send: \"PUT", "      - {send: \"PUT")
+        .replace("  parts:\n", "  parts:\n    -\n");
+    let set = run(&atomic, &list).unwrap_err();
+    assert!(set.contains("an answer: it means"), "the change set is as expected, the answer is not: {set}");
+    let each = BATCH.replace("parts: {}", "parts: {change_sets: true}");
+    assert!(run(&each, PARTS).unwrap_err().contains("its change sets are others"));
+    let listed = BATCH.replace(
+        "request: \"POST /$batch\", ok: [200], parts: {}",
+        "request: {send: \"POST /$batch\", body: \"{{items}}\"}, ok: [200], answers: [{at: $}]",
+    );
+    assert!(run(&listed, PARTS).unwrap_err().contains("its body is no multipart"));
+}

@@ -21,6 +21,8 @@ pub struct Bulk {
     pub request: Request,
     /// What each of them is in that list; absent means the payload.
     pub item: Option<Value>,
+    /// In the place of a list: each is a request of its own in a multipart body.
+    pub parts: Option<Parts>,
     /// The statuses of an answer that says of each what became of it.
     pub ok: Vec<u16>,
     /// Whether one that fails undoes the others.
@@ -32,9 +34,52 @@ pub struct Bulk {
     /// What an answer names an item by, as the request has named it, such as `{{key}}`; absent: answers stand in the order of the
     /// items.
     pub named: Option<String>,
-    /// The lists of answers to items. Empty only with `kind: atomic`: then an answer that is ok is so for all.
+    /// The lists of answers to items. Empty only with `parts`, or with `kind: atomic`: then an answer that is ok is so for all.
     #[serde(default)]
     pub answers: Vec<ItemAnswers>,
+}
+
+/// Requests as the parts of a multipart body, such as `$batch` of OData. With `kind: atomic` all are in one change set.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// The request of one; absent means the write's own.
+    pub request: Option<Request>,
+    /// Where the document's own id stands in the answer to one, `$.id` or `header.OData-EntityId`; absent means where the write says.
+    pub id: Option<String>,
+    /// How its address is written.
+    #[serde(default)]
+    pub address: PartAddress,
+    /// Whether each stands in a change set of its own, with `kind: partial`: OData before version 4 takes nothing else that writes.
+    #[serde(default)]
+    pub change_sets: bool,
+    /// What the system does behind one that failed, with `kind: partial`.
+    #[serde(default)]
+    pub after_error: AfterError,
+}
+
+/// How the address of a part is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PartAddress {
+    /// With scheme and host.
+    #[default]
+    Whole,
+    /// From the host on, which stands in a header of its own.
+    Path,
+    /// From the folder of the batch's own address on.
+    Relative,
+}
+
+/// What a system does with the parts behind one that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterError {
+    /// It goes on. One without an answer is unknown.
+    #[default]
+    GoesOn,
+    /// It carries them out in order, and none behind the first that failed: these are not applied.
+    Stops,
 }
 
 /// Whether items stand and fall together.

@@ -12,6 +12,8 @@ mod each;
 mod errors;
 mod fields;
 mod files;
+mod job;
+mod limits;
 mod object;
 mod paging;
 mod request;
@@ -20,7 +22,8 @@ pub(crate) mod value;
 
 use self::value::{DurationText, duration_ms};
 pub use self::{
-    auth::*, bulk::*, changes::*, each::*, errors::*, fields::*, object::*, paging::*, request::*, signal::*,
+    auth::*, bulk::*, changes::*, each::*, errors::*, fields::*, job::*, limits::*, object::*, paging::*,
+    request::*, signal::*,
 };
 
 /// What is wrong with a connector definition.
@@ -88,7 +91,7 @@ pub struct Connector {
     pub connection: BTreeMap<String, Field>,
     /// Where the system answers, unless a connection says so itself.
     pub base_url: Option<String>,
-    /// What the system can do, unless a connection says otherwise.
+    /// What the system can do, unless an object, an operation or a connection says otherwise.
     pub class: super::ClassChoice,
     /// Headers of every request.
     #[serde(default)]
@@ -104,6 +107,10 @@ pub struct Connector {
     pub event_id: Option<HeaderName>,
     /// The header that carries the source version.
     pub source_version: Option<HeaderName>,
+    /// What the vendor allows every account.
+    #[serde(default)]
+    #[schemars(with = "LimitsText")]
+    pub limits: Limits,
     /// Where answers tell how much of a limit is left.
     #[serde(default)]
     #[schemars(with = "Vec<SignalText>")]
@@ -194,6 +201,22 @@ pub struct HeaderName {
 }
 
 impl Connector {
+    /// Whether it has `<object>` or `<object>.<operation>`.
+    pub fn has_operation(&self, name: &str) -> bool {
+        let (object, operation) = name.split_once('.').map_or((name, None), |(o, verb)| (o, Some(verb)));
+        let object = self.objects.get(object);
+        object.is_some_and(|object| operation.is_none_or(|verb| object.operations.contains_key(verb)))
+    }
+
+    /// The class of what a route does that names `<object>` or `<object>.<operation>`: the narrowest that is said.
+    pub fn class_of(&self, name: &str) -> super::ClassChoice {
+        let (object, operation) = name.split_once('.').map_or((name, None), |(o, verb)| (o, Some(verb)));
+        let object = self.objects.get(object);
+        let operation = object.zip(operation).and_then(|(object, verb)| object.operations.get(verb));
+        let said = operation.and_then(|operation| operation.class).or(object.and_then(|object| object.class));
+        said.unwrap_or(self.class)
+    }
+
     /// The objects that a payload can refer to with `$lookup`, in order.
     pub fn lookups(&self) -> impl Iterator<Item = &str> {
         self.objects.iter().filter(|(_, object)| object.lookup.is_some()).map(|(name, _)| name.as_str())
@@ -208,5 +231,33 @@ impl Connector {
     pub fn parse(name: &str, yaml: &str) -> Result<Self, DefinitionError> {
         serde_saphyr::from_str(yaml)
             .map_err(|source| DefinitionError::Yaml { name: name.to_owned(), source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::ClassChoice;
+
+    #[test]
+    fn the_narrowest_class_counts() {
+        let path = "    path: /api/v1/invoices\n";
+        let sandbox = include_str!("../../../../connectors/sandbox.yaml");
+        assert!(sandbox.contains(path) && sandbox.contains("\nclass: upsert"));
+        let operations = "    class: keyed\n    operations: {void: {class: neither}, close: {}}\n";
+        let yaml = sandbox.replace(path, &format!("{path}{operations}"));
+        let connector = Connector::parse("sandbox", &yaml).unwrap();
+        for (name, class) in [
+            ("invoice", ClassChoice::Keyed),
+            ("invoice.void", ClassChoice::Neither),
+            ("invoice.close", ClassChoice::Keyed),
+            ("customer", ClassChoice::Upsert),
+        ] {
+            assert_eq!(connector.class_of(name), class, "{name}");
+            assert!(connector.has_operation(name), "{name}");
+        }
+        assert!(!connector.has_operation("invoice.open") && !connector.has_operation("invoices"));
     }
 }

@@ -6,11 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::ClassChoice;
+
 use super::{
     bulk::Bulk,
     changes::Changes,
     each::Each,
     fields::PayloadField,
+    job::Job,
     request::Request,
     value::{DurationText, OneOrMany, duration_ms, one_or_many},
 };
@@ -22,6 +25,8 @@ use super::{
 pub struct Object {
     /// Its path below the base URL.
     pub path: String,
+    /// What the system can do with it, where that is not what the connector says.
+    pub class: Option<ClassChoice>,
     /// How our reference must look there.
     pub reference: Reference,
     /// How it is found by our reference.
@@ -44,6 +49,8 @@ pub struct Object {
 struct ObjectFile {
     #[serde(default)]
     path: String,
+    /// What the system can do with it, and with each operation that does not say so itself; absent: the connector's.
+    class: Option<ClassChoice>,
     #[serde(default)]
     reference: Reference,
     lookup: Option<Lookup>,
@@ -67,6 +74,7 @@ impl From<ObjectFile> for Object {
     fn from(file: ObjectFile) -> Self {
         let ObjectFile {
             path,
+            class,
             reference,
             lookup,
             changes,
@@ -80,8 +88,8 @@ impl From<ObjectFile> for Object {
             then,
             operations,
         } = file;
-        let operation = Operation { create, upsert, keyed, update, lookup_first, then };
-        Self { path, reference, lookup, changes, fields, other_fields, operation, operations }
+        let operation = Operation { class: None, create, upsert, keyed, update, lookup_first, then };
+        Self { path, class, reference, lookup, changes, fields, other_fields, operation, operations }
     }
 }
 
@@ -101,6 +109,8 @@ pub struct Reference {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
+    /// What the system can do here, where that is not what the object says.
+    pub class: Option<ClassChoice>,
     /// How a new one is written.
     pub create: Option<Write>,
     /// How it is written by our reference, new or not.
@@ -144,6 +154,8 @@ pub struct Write {
     /// tests of base mappings; a path leaves out the indexes of lists.
     #[serde(default)]
     pub kept: Vec<String>,
+    /// How it is followed where the system takes it as a job.
+    pub job: Option<Job>,
     /// How many are written in one request, where a connection wants that.
     pub bulk: Option<Bulk>,
 }

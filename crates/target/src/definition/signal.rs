@@ -4,8 +4,16 @@ use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::{DurationText, parse_duration};
+use super::{
+    Request,
+    value::{DurationText, parse_duration},
+};
 use crate::path::JsonPath;
+
+/// How often a probe asks unless it is said.
+const EVERY_MS: u64 = 600_000;
+/// How often it may ask.
+const OFTEN: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 
 /// Where answers tell how much of a limit of the whole account is left.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +25,15 @@ pub struct Signal {
     pub(crate) per_ms: Option<u64>,
     /// What others keep, in percent of the whole.
     pub(crate) reserve: u8,
+    /// The question that is answered by it, where other answers do not tell it.
+    pub(crate) probe: Option<Probe>,
+}
+
+/// A question for what is left, which is asked now and then.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    pub(crate) request: Request,
+    pub(crate) every_ms: u64,
 }
 
 /// Where the numbers stand.
@@ -42,10 +59,15 @@ pub(super) struct SignalText {
     header: Option<String>,
     /// What stands before `used/max` in the header, for example `api-usage=`; of `usage_pair_header`.
     prefix: Option<String>,
-    /// The path to what is left, of `body_path`.
+    /// The path to what is left, of `body_path` and `probe`.
     path: Option<String>,
-    /// Where the whole stands: a header of `remaining_header`, a path of `body_path`.
+    /// Where the whole stands: a header of `remaining_header`, a path of `body_path` and `probe`.
     max: Option<String>,
+    /// The request whose answer tells it, of `probe`; it must change nothing.
+    request: Option<Request>,
+    /// How often that is asked while something is sent, of `probe`; 10m unless said.
+    #[schemars(with = "Option<DurationText>")]
+    every: Option<String>,
     /// The header with the seconds until all of it is there again, of `remaining_header`.
     reset: Option<String>,
     /// The stretch of time that the limit counts in. Of a `cost_bucket`: how long to wait when it is empty.
@@ -77,13 +99,15 @@ enum SignalKind {
     UsagePairHeader,
     /// A number in the body with what is left.
     BodyPath,
+    /// The same, in the answer to a request that asks for it.
+    Probe,
 }
 
 impl TryFrom<SignalText> for Signal {
     type Error = String;
 
     fn try_from(text: SignalText) -> Result<Self, String> {
-        let place = text.place()?;
+        let (place, probe) = (text.place()?, text.probe()?);
         let per_ms = text.per.as_deref().map(duration).transpose()?;
         if per_ms.is_none() && text.limit != SignalLimit::CostBucket {
             return Err("a signal of a `rate` or a `quota` needs `per`, for example 24h".to_owned());
@@ -97,7 +121,7 @@ impl TryFrom<SignalText> for Signal {
         if reserve > 0 && !whole {
             return Err("`reserve` is a part of the whole: say in `max` where that stands".to_owned());
         }
-        Ok(Self { limit: text.limit, place, per_ms, reserve })
+        Ok(Self { limit: text.limit, place, per_ms, reserve, probe })
     }
 }
 
@@ -123,12 +147,27 @@ impl SignalText {
                 }
                 Ok(SignalPlace::Pair { header: name(needed(&self.header, "header")?)?, prefix })
             }
-            SignalKind::BodyPath => {
+            SignalKind::BodyPath | SignalKind::Probe => {
                 let others = [("header", &self.header), ("prefix", &self.prefix), ("reset", &self.reset)];
-                self.has_no("body_path", &others)?;
+                let kind = if self.kind == SignalKind::Probe { "probe" } else { "body_path" };
+                self.has_no(kind, &others)?;
                 let max = self.max.as_deref().map(path).transpose()?;
                 Ok(SignalPlace::Body { path: path(needed(&self.path, "path")?)?, max })
             }
+        }
+    }
+
+    fn probe(&self) -> Result<Option<Probe>, String> {
+        let every = self.every.as_deref();
+        match (&self.request, self.kind) {
+            (None, SignalKind::Probe) => Err("a signal of kind `probe` needs `request`".to_owned()),
+            (Some(request), SignalKind::Probe) => {
+                let every_ms = every.map_or(Some(EVERY_MS), parse_duration).filter(|ms| OFTEN.contains(ms));
+                let every_ms = every_ms.ok_or("`every` must be a duration of 1s to 24h, for example 10m")?;
+                Ok(Some(Probe { request: request.clone(), every_ms }))
+            }
+            (None, _) if every.is_none() => Ok(None),
+            _ => Err("only a signal of kind `probe` takes `request` and `every`".to_owned()),
         }
     }
 

@@ -110,6 +110,16 @@ fn what_does_not_fit_is_said_with_its_line() {
         ("{limit: cost_bucket, kind: body_path, path: cost}", "no path"),
         ("{limit: cost_bucket, kind: body_path}", "`path`"),
         ("{limit: exec_time, kind: body_path, path: $.a}", "exec_time"),
+        ("{limit: quota, kind: probe, path: $.a, per: 24h}", "`request`"),
+        ("{limit: quota, kind: probe, request: GET /limits, per: 24h}", "`path`"),
+        ("{limit: quota, kind: probe, request: GET /limits, path: $.a, header: b, per: 24h}", "no `header`"),
+        ("{limit: quota, kind: probe, request: GET /limits, path: $.a, per: 24h, every: 1ms}", "1s to 24h"),
+        ("{limit: quota, kind: probe, request: GET /limits, path: $.a, per: 24h, reserve: 10%}", "`max`"),
+        (
+            "{limit: quota, kind: body_path, request: GET /limits, path: $.a, per: 24h}",
+            "only a signal of kind `probe`",
+        ),
+        ("{limit: quota, kind: body_path, every: 10m, path: $.a, per: 24h}", "only a signal of kind `probe`"),
         ("{limit: cost_bucket, kind: body_path, path: $.a, paths: $.b}", "paths"),
     ] {
         let error = signal(yaml).unwrap_err();

@@ -38,6 +38,10 @@ pub(crate) enum Name {
     Items,
     /// The element of a list that a step is made for, or what stands in it at a path.
     Each(JsonPath),
+    /// The id of the job that a write has become.
+    Job,
+    /// The id of the part of a job that has the result.
+    Task,
 }
 
 /// What placeholders are filled with.
@@ -55,6 +59,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) items: Option<&'a Value>,
     /// Of a step for each element of a list.
     pub(crate) each: Option<&'a Value>,
+    pub(crate) job: Option<&'a str>,
+    pub(crate) task: Option<&'a str>,
 }
 
 impl<'a> Scope<'a> {
@@ -64,7 +70,18 @@ impl<'a> Scope<'a> {
         payload: &'a Value,
         captured: &'a BTreeMap<String, String>,
     ) -> Self {
-        Self { posting, payload, id: None, version: None, step: None, captured, items: None, each: None }
+        Self {
+            posting,
+            payload,
+            id: None,
+            version: None,
+            step: None,
+            captured,
+            items: None,
+            each: None,
+            job: None,
+            task: None,
+        }
     }
 }
 
@@ -82,6 +99,8 @@ impl Name {
             "version" => Self::Version,
             "key" => Self::Key,
             "items" => Self::Items,
+            "job" => Self::Job,
+            "task" => Self::Task,
             "event.id" => Self::EventId,
             "event.source_version" => Self::SourceVersion,
             _ => match text.split_once('.') {
@@ -112,6 +131,8 @@ impl Name {
             Self::Id => scope.id.cloned().ok_or_else(|| missing("id"))?,
             Self::Version => scope.version.map(Value::from).ok_or_else(|| missing("version"))?,
             Self::Items => scope.items.cloned().ok_or_else(|| missing("items"))?,
+            Self::Job => scope.job.map(Value::from).ok_or_else(|| missing("job"))?,
+            Self::Task => scope.task.map(Value::from).ok_or_else(|| missing("task"))?,
             Self::Key => Value::from(posting.idempotency_key(scope.step)),
             Self::EventId => Value::from(posting.key().event.to_string()),
             Self::SourceVersion => Value::from(posting.source_version()),

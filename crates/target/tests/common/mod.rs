@@ -76,7 +76,7 @@ fn refused(status: StatusCode, code: &str) -> Response {
 }
 
 /// An answer that breaks off in its body.
-fn lost() -> Response {
+pub fn lost() -> Response {
     struct Cut;
     impl http_body::Body for Cut {
         type Data = bytes::Bytes;

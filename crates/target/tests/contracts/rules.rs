@@ -30,6 +30,7 @@ fn answer(meaning: Meaning) -> Option<Answer> {
     match meaning {
         Meaning::Answer(answer) => Some(answer),
         Meaning::Found(_) | Meaning::Absent | Meaning::Several => None,
+        Meaning::Job(_) | Meaning::Running | Meaning::Done | Meaning::Failed | Meaning::Unread => None,
     }
 }
 

@@ -75,7 +75,13 @@ async fn what_the_base_mappings_make_is_taken() {
         let payload = rig.mapped(case);
         let id = rig.bring(object, reference, &payload).await;
         let (seen, _) = rig.look_and_go_on(&rig.trip(object, reference, &payload)).await;
-        assert_eq!(seen, ReadBack::Matches { document: Some(id.as_str().into()) }, "{case}");
+        let document = Some(id.as_str().into());
+        // Of a product a part is compared: only a write makes sure.
+        let expected = match object {
+            "product" => ReadBack::Differs { document },
+            _ => ReadBack::Matches { document },
+        };
+        assert_eq!(seen, expected, "{case}");
     }
     let paid = Invoice { lines: 3, ..invoice("INV-1", "paid", 1) };
     assert_eq!(rig.tryton.invoices().unwrap(), [paid]);

@@ -47,6 +47,12 @@ async fn from_the_order_to_the_cash() {
     client.call("PUT", &format!("account.invoice/{bill}"), Some(&facts)).await.unwrap().json().unwrap();
     assert_eq!(client.press("account.invoice", bill, "post").await.unwrap(), "posted");
     assert_eq!(tryton.invoices().unwrap(), [invoice("INV-1", "posted", 1)]);
+    let billed = |reference: &str, customer: &str, amount: &str| testkit::tryton::Billed {
+        reference: reference.to_owned(),
+        customer: customer.to_owned(),
+        amount: amount.to_owned(),
+    };
+    assert_eq!(tryton.billed().unwrap(), [billed("INV-1", "C-1", "30.00")]);
 
     company.payment("PAY-1", customer, bill, "30.00").await.unwrap();
     assert_eq!(tryton.invoices().unwrap(), [invoice("INV-1", "paid", 1)]);

@@ -6,8 +6,12 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
+};
+use mapping::{
+    Signature,
+    signature::{self, Verify},
 };
 use serde_json::{Value, json};
 use tenancy::{Connection, Tenant, TenantSet, Webhook};
@@ -31,6 +35,7 @@ struct Door<'a> {
 pub(super) async fn accept(
     State(doors): State<Arc<Doors>>,
     Path((tenant, connection)): Path<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -42,7 +47,9 @@ pub(super) async fn accept(
         decoy(&bytes);
         return Err(Problem::new(codes::NO_WEBHOOK, "no such tenant, connection, or webhook"));
     };
-    let result = take((&doors, &tenants), &door, &headers, &bytes, now).await;
+    let how = doors.connectors.signature(&door.webhook.scheme).map(Arc::as_ref);
+    let arrived = Arrived { uri: &uri, headers: &headers, body: &bytes, now };
+    let result = take((&doors, &tenants), &door, how, &arrived).await;
     let word = match &result {
         Ok(answer) if answer.status() == StatusCode::OK => "ignored",
         Ok(_) => "accepted",
@@ -56,7 +63,19 @@ pub(super) async fn accept(
             "webhook refused"
         );
     }
-    result
+    if how.is_some_and(|how| how.answer == signature::Answer::Empty) { Ok(emptied(result)) } else { result }
+}
+
+/// The same with nothing in it, and 200 for all that was accepted: for senders that count anything else as a failure.
+fn emptied(result: Result<Response, Problem>) -> Response {
+    match result {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(problem) => {
+            let mut answer = problem.render("").map(|_| Body::empty());
+            answer.headers_mut().remove(header::CONTENT_TYPE);
+            answer
+        }
+    }
 }
 
 fn find<'a>(tenants: &'a TenantSet, tenant: &str, connection: &str) -> Option<Door<'a>> {
@@ -65,20 +84,28 @@ fn find<'a>(tenants: &'a TenantSet, tenant: &str, connection: &str) -> Option<Do
     Some(Door { tenant, connection, webhook: connection.webhook.as_ref()? })
 }
 
+/// A webhook as it came.
+struct Arrived<'a> {
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+    now: i64,
+}
+
 async fn take(
     (doors, tenants): (&Doors, &Served),
     door: &Door<'_>,
-    headers: &HeaderMap,
-    body: &[u8],
-    now: i64,
+    how: Option<&Signature>,
+    arrived: &Arrived<'_>,
 ) -> Result<Response, Problem> {
     let Webhook { scheme, secrets, source, url, .. } = door.webhook;
-    let signature = doors.connectors.signature(scheme).ok_or_else(|| {
+    let how = how.ok_or_else(|| {
         Problem::new(codes::NO_WEBHOOK, format!("how `{scheme}` signs its webhooks is not known"))
     })?;
-    let sent = webhook::Sent { headers, body, method: "POST", url: url.as_deref().unwrap_or_default() };
-    webhook::verify(signature, secrets, &sent, now).map_err(refused)?;
-    let events = events_of(doors, door, headers, body)?;
+    let Arrived { uri, headers, body, now } = *arrived;
+    let sent = webhook::Sent { headers, body, method: "POST", url: url.as_deref().unwrap_or_default(), uri };
+    webhook::verify(how, secrets, &sent, now).map_err(refused)?;
+    let events = events_of(doors, door, how, arrived)?;
     if events.is_empty() {
         return Ok((StatusCode::OK, Json(json!({ "ignored": true }))).into_response());
     }
@@ -94,7 +121,7 @@ async fn take(
 fn refused(error: SignatureError) -> Problem {
     let code = match error {
         SignatureError::Age(_) => codes::SIGNATURE_AGE,
-        SignatureError::Header | SignatureError::Mismatch => codes::SIGNATURE,
+        SignatureError::Form | SignatureError::Mismatch => codes::SIGNATURE,
     };
     Problem::new(code, error.to_string())
 }
@@ -103,15 +130,19 @@ fn refused(error: SignatureError) -> Problem {
 fn events_of(
     doors: &Doors,
     door: &Door<'_>,
-    headers: &HeaderMap,
-    body: &[u8],
+    how: &Signature,
+    arrived: &Arrived<'_>,
 ) -> Result<Vec<Value>, Problem> {
-    let body: Value = serde_json::from_slice(body)
+    let body: Value = serde_json::from_slice(arrived.body)
         .map_err(|error| Problem::new(codes::MALFORMED, format!("the body is not JSON: {error}")))?;
     let text = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         Some((name.as_str().to_owned(), Value::String(value.to_str().ok()?.to_owned())))
     };
-    let headers: serde_json::Map<_, _> = headers.iter().filter_map(text).collect();
+    let mut headers: serde_json::Map<_, _> = arrived.headers.iter().filter_map(text).collect();
+    // A secret that is sent as it is must not get into an event.
+    if let (Verify::SharedSecret, Some(secret)) = (how.verify, &how.header) {
+        headers.remove(&secret.to_ascii_lowercase());
+    }
     let input = json!({ "headers": headers, "body": body, "source": door.webhook.source });
     let program = doors.connectors.webhook(&door.connection.connector).ok_or_else(|| {
         Problem::new(

@@ -1,9 +1,12 @@
 //! Webhook signatures, verified over the raw bytes and in constant time, before anything is parsed. How a vendor signs is said by
 //! its connector (`mapping::Signature`).
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
-use axum::http::HeaderMap;
+use axum::{
+    extract::Query,
+    http::{HeaderMap, Uri},
+};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use mapping::{
@@ -15,13 +18,15 @@ use sha2::{Digest, Sha256};
 
 /// The most signatures of one header that are looked at; vendors send one for each secret in rotation.
 const MAX_SIGNATURES: usize = 8;
+/// The longest text that holds a proof, in bytes.
+const MAX_TEXT: usize = 4 * 1024;
 
 /// Why a webhook is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// The header is absent or not of its form.
-    #[error("the signature header is missing or malformed")]
-    Header,
+    /// The header, or the parameter of the address, is absent or not of its form.
+    #[error("the signature is missing or malformed")]
+    Form,
     /// No secret yields the signature.
     #[error("the signature does not match the body")]
     Mismatch,
@@ -41,6 +46,8 @@ pub struct Sent<'a> {
     pub method: &'a str,
     /// The address that the vendor was given; what a proxy makes of it is not what was signed.
     pub url: &'a str,
+    /// The address that it came to, with its query.
+    pub uri: &'a Uri,
 }
 
 /// Checks what was sent against the signature in its headers. Any of `secrets` may have made it. `now`: seconds since 1970 UTC.
@@ -53,7 +60,7 @@ pub fn verify(
     sent: &Sent<'_>,
     now: i64,
 ) -> Result<(), SignatureError> {
-    let (proofs, time) = read(how, sent.headers)?;
+    let (proofs, time) = read(how, sent)?;
     // Every secret is tried against every proof, whatever the outcome, so that time tells nothing.
     let mut genuine = false;
     for secret in secrets.iter().map(ExposeSecret::expose_secret) {
@@ -67,7 +74,7 @@ pub fn verify(
         return Err(SignatureError::Mismatch);
     }
     let (Some(time), Some(tolerance)) = (time, how.tolerance_s) else { return Ok(()) };
-    let signed_at: i64 = time.parse().map_err(|_| SignatureError::Header)?;
+    let signed_at: i64 = time.parse().map_err(|_| SignatureError::Form)?;
     let unit = how.timestamp.as_ref().map_or(Unit::Seconds, |header| header.unit);
     let signed_at = if unit == Unit::Milliseconds { signed_at / 1_000 } else { signed_at };
     let age = now.saturating_sub(signed_at);
@@ -75,36 +82,57 @@ pub fn verify(
 }
 
 /// The proofs, decoded, and the time as it stands.
-fn read<'a>(
-    how: &Signature,
-    headers: &'a HeaderMap,
-) -> Result<(Vec<Vec<u8>>, Option<&'a str>), SignatureError> {
-    let text = text(headers, &how.header)?;
-    let (proofs, mut time): (Vec<&str>, _) = match &how.fields {
-        None => (vec![text], None),
+fn read<'a>(how: &Signature, sent: &Sent<'a>) -> Result<(Vec<Vec<u8>>, Option<&'a str>), SignatureError> {
+    let (proofs, mut time) = match &how.fields {
+        None => {
+            let text = place(how, sent)?;
+            (vec![decode(how, bare(how, &text)?)], None)
+        }
         Some(fields) => {
+            let text = header(sent.headers, how.header.as_deref().unwrap_or_default())?;
             let parts = || text.split(',').filter_map(|part| part.trim().split_once('='));
             let named = |name: &str| parts().find_map(|(k, v)| (k == name).then_some(v));
-            let proofs = parts().filter(|(name, _)| *name == fields.signature).map(|(_, proof)| proof);
-            let time = fields.timestamp.as_deref().map(|name| named(name).ok_or(SignatureError::Header));
-            (proofs.take(MAX_SIGNATURES).collect(), time.transpose()?)
+            let time = fields.timestamp.as_deref().map(|name| named(name).ok_or(SignatureError::Form));
+            let proofs = parts().filter(|(name, _)| *name == fields.signature).take(MAX_SIGNATURES);
+            (proofs.map(|(_, proof)| decode(how, proof)).collect(), time.transpose()?)
         }
     };
     if let Some(timestamp) = &how.timestamp {
-        time = Some(self::text(headers, &timestamp.header)?);
+        time = Some(header(sent.headers, &timestamp.header)?);
     }
-    if time.is_some_and(|time| time.parse::<i64>().is_err()) {
-        return Err(SignatureError::Header);
+    let proofs: Vec<Vec<u8>> = proofs.into_iter().flatten().collect();
+    if proofs.is_empty() || time.is_some_and(|time| time.parse::<i64>().is_err()) {
+        return Err(SignatureError::Form);
     }
-    let decoded: Vec<Vec<u8>> = proofs.into_iter().filter_map(|proof| decode(how, proof)).collect();
-    if decoded.is_empty() { Err(SignatureError::Header) } else { Ok((decoded, time)) }
+    Ok((proofs, time))
+}
+
+/// The text that holds the proof: of a header, or of a parameter that the address has once.
+fn place<'a>(how: &Signature, sent: &Sent<'a>) -> Result<Cow<'a, str>, SignatureError> {
+    let Some(name) = &how.query else {
+        return header(sent.headers, how.header.as_deref().unwrap_or_default()).map(Cow::Borrowed);
+    };
+    let Query(parameters) =
+        Query::<Vec<(String, String)>>::try_from_uri(sent.uri).map_err(|_| SignatureError::Form)?;
+    let mut found = parameters.into_iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (Some(value), None) if value.len() <= MAX_TEXT => Ok(Cow::Owned(value)),
+        _ => Err(SignatureError::Form),
+    }
+}
+
+/// The proof without what stands before it.
+fn bare<'a>(how: &Signature, text: &'a str) -> Result<&'a str, SignatureError> {
+    let Some(prefix) = &how.prefix else { return Ok(text) };
+    let (before, proof) = text.split_at_checked(prefix.len()).ok_or(SignatureError::Form)?;
+    if before.eq_ignore_ascii_case(prefix) { Ok(proof) } else { Err(SignatureError::Form) }
 }
 
 fn decode(how: &Signature, proof: &str) -> Option<Vec<u8>> {
-    match (how.verify, how.encoding) {
-        (Verify::SharedSecret, _) => Some(proof.as_bytes().to_vec()),
-        (_, Encoding::Hex) => hex::decode(proof).ok(),
-        (_, Encoding::Base64) => BASE64.decode(proof).ok(),
+    match how.encoding() {
+        Encoding::Plain => Some(proof.as_bytes().to_vec()),
+        Encoding::Hex => hex::decode(proof).ok(),
+        Encoding::Base64 => BASE64.decode(proof).ok(),
     }
 }
 
@@ -158,8 +186,13 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one.verify(&other.finalize().into_bytes()).is_ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureError> {
-    headers.get(name).and_then(|value| value.to_str().ok()).ok_or(SignatureError::Header)
+/// The text of a header that is there once: of two, a proxy and we might take different ones.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureError> {
+    let mut found = headers.get_all(name).iter();
+    match (found.next().and_then(|value| value.to_str().ok()), found.next()) {
+        (Some(text), None) if text.len() <= MAX_TEXT => Ok(text),
+        _ => Err(SignatureError::Form),
+    }
 }
 
 /// Spends the time of a verification on a webhook that does not exist.
@@ -200,8 +233,8 @@ mod tests {
             (name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap())
         };
         let headers = HeaderMap::from_iter(headers.iter().map(header));
-        let url = "https://hooks.example.com/hubspot";
-        let sent = Sent { headers: &headers, body, method: "POST", url };
+        let (url, uri) = ("https://hooks.example.com/hubspot", Uri::from_static("/"));
+        let sent = Sent { headers: &headers, body, method: "POST", url, uri: &uri };
         verify(connectors.signature(system).unwrap(), &secrets, &sent, NOW)
     }
 
@@ -240,7 +273,7 @@ mod tests {
                 Err(SignatureError::Mismatch),
                 "{system}"
             );
-            assert_eq!(check(system, &[], &["whsec_test"], BODY), Err(SignatureError::Header), "{system}");
+            assert_eq!(check(system, &[], &["whsec_test"], BODY), Err(SignatureError::Form), "{system}");
             if system != "dataverse" {
                 let changed = check(system, headers, &["whsec_test"], b"{}");
                 assert_eq!(changed, Err(SignatureError::Mismatch), "{system}");
@@ -253,21 +286,27 @@ mod tests {
         let how = mapping::connectors::embedded().unwrap();
         let v1 = Signature {
             verify: Verify::HashConcat,
-            encoding: Encoding::Hex,
-            header: "X-HubSpot-Signature".to_owned(),
+            encoding: Some(Encoding::Hex),
+            header: Some("X-HubSpot-Signature".to_owned()),
             timestamp: None,
             signed: vec![Part::Secret, Part::Body],
             tolerance_s: None,
             ..Signature::clone(how.signature("hubspot").unwrap())
         };
-        let digest = hex::encode(Sha256::digest([b"hush".as_slice(), BODY].concat()));
+        // The example of HubSpot's documentation, version 1 of its signatures.
+        let secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
+        let body = br#"[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW","appId":54321}]"#;
+        let digest = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
         let headers = HeaderMap::from_iter([(
             axum::http::HeaderName::from_static("x-hubspot-signature"),
             digest.parse().unwrap(),
         )]);
-        let sent = Sent { headers: &headers, body: BODY, method: "POST", url: "" };
-        assert_eq!(verify(&v1, &["hush".into()], &sent, NOW), Ok(()));
-        assert_eq!(verify(&v1, &["hunt".into()], &sent, NOW), Err(SignatureError::Mismatch));
+        let uri = Uri::from_static("/");
+        let sent = Sent { headers: &headers, body, method: "POST", url: "", uri: &uri };
+        assert_eq!(verify(&v1, &[secret.into()], &sent, NOW), Ok(()));
+        assert_eq!(verify(&v1, &["another".into()], &sent, NOW), Err(SignatureError::Mismatch));
+        let changed = Sent { body: b"[]", ..sent };
+        assert_eq!(verify(&v1, &[secret.into()], &changed, NOW), Err(SignatureError::Mismatch));
     }
 
     /// RFC 4231, test case 2: ties the code to HMAC-SHA256 itself.
@@ -292,10 +331,10 @@ mod tests {
         let wrong = |header: String| stripe(&header, &["whsec_new"]);
         assert_eq!(wrong(format!("t={NOW},v1={}", v1("other", NOW))), Err(SignatureError::Mismatch));
         assert_eq!(wrong(format!("t={},v1={good}", NOW + 1)), Err(SignatureError::Mismatch));
-        assert_eq!(wrong(format!("t={NOW},v0={good}")), Err(SignatureError::Header));
-        assert_eq!(wrong(format!("v1={good}")), Err(SignatureError::Header));
+        assert_eq!(wrong(format!("t={NOW},v0={good}")), Err(SignatureError::Form));
+        assert_eq!(wrong(format!("v1={good}")), Err(SignatureError::Form));
         assert_eq!(wrong(format!("t={NOW},v1={}", &good[..32])), Err(SignatureError::Mismatch));
-        assert_eq!(wrong(format!("t={NOW},v1=nothex")), Err(SignatureError::Header));
+        assert_eq!(wrong(format!("t={NOW},v1=nothex")), Err(SignatureError::Form));
         let header = format!("t={NOW},v1={good}");
         let changed = check("stripe", &[("stripe-signature", &header)], &["whsec_new"], b"{}");
         assert_eq!(changed, Err(SignatureError::Mismatch));
@@ -323,7 +362,7 @@ mod tests {
         };
         assert_eq!(check(&good, BODY), Ok(()));
         assert_eq!(check(&good, b"{}"), Err(SignatureError::Mismatch));
-        assert_eq!(check("%%%", BODY), Err(SignatureError::Header));
+        assert_eq!(check("%%%", BODY), Err(SignatureError::Form));
         assert_eq!(check(&BASE64.encode(mac("other", &[BODY])), BODY), Err(SignatureError::Mismatch));
     }
 }

@@ -26,6 +26,9 @@ pub const FAR_KEY: &str = "far-away-key-0123456789";
 pub const STRIPE_SECRET: &str = "whsec_current_secret";
 pub const STRIPE_OLD_SECRET: &str = "whsec_former_secret";
 pub const SHOPIFY_SECRET: &str = "shopify_shared_secret";
+pub const BASIC_SECRET: &str = "counterfoil:a long password";
+pub const BASIC_OLD_SECRET: &str = "counterfoil:the one before";
+pub const PLAIN_SECRET: &str = "plain/secret+with=signs";
 /// 2026-11-22T10:00:00Z, where the gateway's clock stands.
 pub const NOW: i64 = 1_795_341_600;
 
@@ -80,6 +83,9 @@ pub fn secrets() -> Given {
         ("STRIPE", STRIPE_SECRET),
         ("STRIPE_OLD", STRIPE_OLD_SECRET),
         ("SHOPIFY", SHOPIFY_SECRET),
+        ("BASIC", BASIC_SECRET),
+        ("BASIC_OLD", BASIC_OLD_SECRET),
+        ("PLAIN", PLAIN_SECRET),
     ])
 }
 
@@ -121,8 +127,16 @@ pub fn options(broker: &Broker, registry: &str) -> Options {
 }
 
 pub async fn start_gateway(options: Options) -> Running {
+    start_gateway_with(options, &[]).await
+}
+
+/// The same with more files in the tenants' folder.
+pub async fn start_gateway_with(options: Options, files: &[(&str, &str)]) -> Running {
     let dir = tempfile::tempdir().unwrap();
     write_tenants(dir.path());
+    for (path, text) in files {
+        fs::write(dir.path().join(path), text).unwrap();
+    }
     let tenants = TenantSet::load(dir.path(), &secrets()).unwrap();
     let clock = Arc::new(SetClock::at(NOW * 1_000_000));
     let mut setup = Setup::with_tenants(options, tenants).unwrap();
@@ -141,11 +155,16 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::of(change, &[]).await
+    }
+
+    /// With more files in the tenants' folder.
+    pub async fn of(change: impl FnOnce(&mut Options), files: &[(&str, &str)]) -> Self {
         let broker = start_broker();
         let registry = EmbeddedRegistry::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let mut options = options(&broker, &registry.url());
         change(&mut options);
-        let gateway = start_gateway(options).await;
+        let gateway = start_gateway_with(options, files).await;
         gateway.until_ready().await;
         Self { gateway, broker, registry }
     }

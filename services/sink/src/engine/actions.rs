@@ -110,11 +110,12 @@ impl Engine {
         let kind = if attempt == 1 { "first" } else { "repeat" };
         self.parts.metrics.attempt(&active.job.source.envelope.tenant, kind);
         let (way, posting) = (Arc::clone(&active.job.way), mutant::sent(&active.job.posting));
-        let standing = active.standing.clone();
+        let (standing, tenant) = (active.standing.clone(), active.job.source.envelope.tenant.clone());
         if let Some(answer) = self.refusal(ticket) {
             self.outbound.send(Message::Answered(ticket, answer)).ok();
             return;
         }
+        self.ask_for_limits(&way, &tenant);
         let (told, report, began) = (Told::default(), self.outbound.clone(), self.parts.clock.now().mono);
         let client = way.client(&self.parts.client).telling(&told);
         tokio::spawn(async move {
@@ -246,7 +247,8 @@ pub(super) fn pass_on(
     (connection, began): (ConnectionId, u64),
     report: &UnboundedSender<Message>,
 ) {
-    let news = told.take();
+    let mut news = told.take();
+    news.requests = news.requests.saturating_sub(1); // the core has counted one when it let it go
     if !news.is_empty() {
         report.send(Message::Told(connection, began, news)).ok(); // the engine has stopped: nobody listens
     }

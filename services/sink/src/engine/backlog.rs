@@ -61,6 +61,7 @@ impl Engine {
                 }
             }
         }
+        self.move_strays();
         self.parts.core.reread(PartitionId(assignment.0), backlog, next);
     }
 

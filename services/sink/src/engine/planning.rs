@@ -21,7 +21,7 @@ const UNKNOWN_TENANT: &str = "SNK-0013";
 
 impl Engine {
     /// Records that were taken in keep the routes that they were taken in for; where their requests go and how they sign in is
-    /// what is configured now.
+    /// what is configured now. What a route that leads elsewhere has not sent yet goes there, before anything that was paused goes on.
     pub(super) fn planned(&mut self, planned: Planned) {
         let Planned { plan, caught, troubled } = planned;
         self.parts.metrics.troubled(troubled);
@@ -39,6 +39,7 @@ impl Engine {
             self.parts.shares = Shares::new(&plan, &self.parts.region, &self.parts.topics);
             self.apportion();
             self.active.values_mut().for_each(|active| active.job.renew(&plan));
+            self.move_strays();
             self.apply_pauses();
             self.take_up();
         }
@@ -55,6 +56,7 @@ impl Engine {
         self.parts.core.connect(target.id, target.limits);
         if before.is_some_and(|before| before.account != target.account) {
             self.parts.core.moved(target.id);
+            self.probes_due.retain(|(connection, _), _| *connection != target.id);
         }
         if before.is_none_or(|before| before.budgets != target.budgets) {
             self.parts.core.limit(target.id, &target.budgets);

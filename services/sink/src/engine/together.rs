@@ -45,7 +45,9 @@ impl Engine {
             return;
         };
         if let Some(active) = tickets.first().and_then(|first| self.active.get(first)) {
-            self.parts.metrics.shared(&active.job.source.envelope.tenant);
+            let tenant = active.job.source.envelope.tenant.clone();
+            self.parts.metrics.shared(&tenant);
+            self.ask_for_limits(&way, &tenant);
         }
         let (told, began) = (Told::default(), self.parts.clock.now().mono);
         let client = way.client(&self.parts.client).telling(&told);

@@ -15,7 +15,8 @@ use tenancy::{Connection, Posts, Route, Tenant, TenantSet};
 
 use super::{
     Plan, PlanError, PlannedRoute, Standing, Target, Way,
-    connection::{access, budgets, check_egress, egress, endpoint, shares},
+    connection::{access, check_egress, egress, endpoint, shares},
+    limits::{Excess, TOO_MUCH, allowed},
 };
 use crate::connectors::Connectors;
 
@@ -76,7 +77,8 @@ impl Compiler {
             let numbers = plan.ids.len() as u32;
             let key = (tenant.id.clone(), route.connection.name.clone());
             let id = *plan.ids.entry(key).or_insert(ConnectionId(numbers));
-            drawn.target(id, &route.connection);
+            let connector = self.connectors.get(&route.connection.connector)?;
+            drawn.target(id, &route.connection, &connector);
             drawn.route(route, id, (&mut self.connectors, &self.store))?;
             routes.push(PlannedRoute {
                 id: route.id,
@@ -102,22 +104,31 @@ struct Drawn<'a> {
 }
 
 impl Drawn<'_> {
-    fn target(&mut self, id: ConnectionId, connection: &Connection) {
-        self.targets.entry(id).or_insert_with(|| Target {
+    fn target(&mut self, id: ConnectionId, connection: &Connection, connector: &Connector) {
+        if self.targets.contains_key(&id) {
+            return;
+        }
+        let (allowed, excess) = allowed(&connection.limits, &connector.limits);
+        for Excess { what, .. } in excess {
+            let (tenant, connection) = (&self.tenant.id, &connection.name);
+            tracing::warn!(code = TOO_MUCH, %tenant, connection, what, "the vendor's limit is kept");
+        }
+        let target = Target {
             id,
             account: (connection.base_url.clone(), connection.values.clone()),
             limits: ConnectionLimits {
-                concurrency: connection.limits.concurrency,
+                concurrency: allowed.concurrency,
                 timeout_ms: connection.timeout.as_millis() as u64,
             },
-            budgets: budgets(&connection.limits),
+            budgets: allowed.budgets,
             shares: shares(connection.limits.shares),
             owner: self.tenant.id.clone(),
             slot: self.slot,
             weight: self.tenant.weight,
             shards: self.tenant.shards as usize,
             objects: Vec::new(),
-        });
+        };
+        self.targets.insert(id, target);
     }
 
     fn authenticator(
@@ -167,11 +178,13 @@ impl Drawn<'_> {
             {
                 known.objects.push(event_type.object());
             }
+            let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
             self.ways.entry(*event_type).or_default().push(Arc::new(Way {
                 route: route.id,
                 name: Arc::from(route.name.as_str()),
                 connection,
                 connection_name: Arc::from(target.name.as_str()),
+                what: (Arc::from(target.connector.as_str()), Arc::from(object)),
                 serialize_on: target.limits.serialize_on.as_deref().map(Arc::from),
                 bulk: target.limits.bulk,
                 endpoint,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use delivery::{Limit, OnUnknown, Shares};
+use delivery::{OnUnknown, Shares};
 use event::EventType;
 use target::{
     Access, Account, Authenticator, ClassChoice, Connector, Egress, EgressRefused, Endpoint, EndpointError,
     Secrets, TokenStore,
 };
-use tenancy::{Connection, CostBucket, Limits, PerTime, Route, TargetClass};
+use tenancy::{Connection, Route, TargetClass};
 
 use super::PlanError;
 
@@ -28,16 +28,19 @@ pub(crate) fn endpoint(
             connection: target.name.clone(),
         });
     }
+    let object = route.object.as_deref().unwrap_or(event_type.object().name());
     let account = Account {
         base_url: target.base_url.as_deref(),
-        class: target.class.map(class),
+        class: target.class.of(object).map(class),
         on_unknown: on_unknown(route.on_unknown),
         auth,
         values: &target.values,
     };
-    Endpoint::new(connector, route.object.as_deref().unwrap_or(event_type.object().name()), &account).map_err(
-        |source| PlanError::Route { tenant: route.tenant.clone(), route: route.name.clone(), source },
-    )
+    Endpoint::new(connector, object, &account).map_err(|source| PlanError::Route {
+        tenant: route.tenant.clone(),
+        route: route.name.clone(),
+        source,
+    })
 }
 
 /// What signs in on a connection.
@@ -82,19 +85,6 @@ pub(super) fn shares(shares: tenancy::Shares) -> Shares {
     Shares { live: shares.live, redrive: shares.redrive, backfill: shares.backfill }
 }
 
-/// What a connection may be asked for over time.
-pub(super) fn budgets(limits: &Limits) -> Vec<Limit> {
-    let within = |limit: PerTime| Limit::Rate { max: limit.max, per_ms: limit.per.as_millis() as u64 };
-    let time = |limit: PerTime| Limit::Time { max_ms: limit.max, per_ms: limit.per.as_millis() as u64 };
-    let cost = |bucket: CostBucket| Limit::Cost {
-        capacity: bucket.capacity,
-        per_second: bucket.per_second,
-        cost: bucket.request,
-    };
-    let rates = [limits.rate, limits.quota].into_iter().flatten().map(within);
-    rates.chain(limits.cost_bucket.map(cost)).chain(limits.exec_time.map(time)).collect()
-}
-
 fn class(class: TargetClass) -> ClassChoice {
     match class {
         TargetClass::Keyed => ClassChoice::Keyed,
@@ -116,15 +106,20 @@ mod tests {
 
     use std::{fs, path::Path};
 
-    use delivery::ConnectionLimits;
+    use delivery::{ConnectionLimits, Limit};
     use target::FileStore;
     use tenancy::TenantSet;
 
     use super::*;
-    use crate::plan::{Compiler, Plan};
+    use crate::plan::{Compiler, Fate, Plan};
 
     /// What the configuration of a connection with these `limits` becomes.
     fn plan(limits: &str) -> Plan {
+        plan_of(limits, "")
+    }
+
+    /// The same, whose route says this besides.
+    fn plan_of(limits: &str, route: &str) -> Plan {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join("acme").join(name);
@@ -136,7 +131,7 @@ mod tests {
             "connection: erp\nconnector: sandbox\nbase_url: \"https://erp.example\"\ntimeout: 7s\nlimits: {limits}\n"
         );
         file("connections/erp.yaml", &erp);
-        file("routes/payments.yaml", "route: payments\non: [\"payment.*\"]\nto: erp\n");
+        file("routes/payments.yaml", &format!("route: payments\non: [\"payment.*\"]\nto: erp\n{route}"));
         let set = TenantSet::load(dir.path(), &tenancy::Offline).unwrap();
         let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(Path::new("nowhere")));
         Compiler::new("eu", None, store).plan(&set).unwrap()
@@ -191,6 +186,19 @@ mod tests {
         assert_eq!(limits("{concurrency: 3}"), ConnectionLimits { concurrency: 3, timeout_ms: 7_000 });
         assert_eq!(limits("{}").timeout_ms, 7_000);
         assert_ne!(limits("{}").concurrency, 3);
+    }
+
+    /// What was made for one object is never sent to the address of another.
+    #[test]
+    fn a_route_to_another_object_leads_elsewhere() {
+        let (tenant, of) = ("acme".parse().unwrap(), "payment.received".parse().unwrap());
+        let before = plan("{}");
+        let way = &before.ways(&tenant, of).unwrap()[0];
+        let fate = |route: &str| plan_of("{concurrency: 2}", route).fate(&tenant, of, way);
+        assert!(matches!(fate(""), Fate::On(_)));
+        assert!(matches!(fate("object: payment\n"), Fate::On(_)), "the same, said");
+        assert!(matches!(fate("object: order\n"), Fate::Elsewhere));
+        assert!(matches!(fate("policy: {posts: state}\n"), Fate::Elsewhere));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod compile;
 mod connection;
 mod error;
+mod limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +19,8 @@ use target::{Client, Egress, Endpoint};
 pub(crate) use compile::{Compiled, Compiler};
 pub(crate) use connection::{access, check_egress, egress, endpoint, secrets};
 pub use error::PlanError;
+pub use limits::Allowed;
+pub(crate) use limits::{Excess, TOO_MUCH, allowed};
 
 /// One way of an event: a route, with everything needed to deliver on it.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Way {
     pub(crate) name: Arc<str>,
     pub(crate) connection: ConnectionId,
     pub(crate) connection_name: Arc<str>,
+    /// The connector and the object there that it writes.
+    pub(crate) what: (Arc<str>, Arc<str>),
     /// The field of the event's data that names what the target locks.
     pub(crate) serialize_on: Option<Arc<str>>,
     /// The most events that share a request.
@@ -49,6 +54,7 @@ impl Way {
     fn can_go_on_by(&self, other: &Self) -> bool {
         let (one, two) = (&self.endpoint, &other.endpoint);
         self.connection == other.connection
+            && self.what == other.what
             && self.conflate == other.conflate
             && one.class() == two.class()
             && one.lag_ms() == two.lag_ms()
@@ -76,8 +82,9 @@ pub(crate) enum Standing {
 pub(crate) enum Fate {
     /// It goes on, by the way as it is now.
     On(Arc<Way>),
-    /// It goes on as it was taken in: its route leads elsewhere now, or gives another guarantee.
-    AsItWas,
+    /// Its route leads elsewhere now, or gives another guarantee: it goes there if it certainly was not sent, else on as it was taken
+    /// in.
+    Elsewhere,
     /// Its route is gone.
     Withdrawn,
 }
@@ -218,7 +225,7 @@ impl Plan {
         match ways.iter().find(|now| now.route == way.route) {
             None => Fate::Withdrawn,
             Some(now) if way.can_go_on_by(now) => Fate::On(Arc::clone(now)),
-            Some(_) => Fate::AsItWas,
+            Some(_) => Fate::Elsewhere,
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use contract::{Outcome, OutcomeStatus};
 use serde::Serialize;
-use testkit::tryton::Invoice;
+use testkit::tryton::{Billed, Invoice};
 
-use super::company::{Bill, Company};
+use super::company::{Bill, CUSTOMER, Company};
 
 /// What the invoices of the database say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,18 +19,21 @@ pub struct Count {
     pub lost: usize,
     /// Invoices that are not posted, are not booked once, or do not have their one line.
     pub wrong_state: usize,
+    /// Invoices of another customer, or over another amount, than the event of their reference.
+    pub wrong_content: usize,
     /// Events whose outcome is not Committed: in doubt, refused, or none at all.
     pub not_committed: usize,
 }
 
 impl Count {
     pub fn is_clean(&self) -> bool {
-        self.duplicates + self.lost + self.wrong_state + self.not_committed == 0
+        self.duplicates + self.lost + self.wrong_state + self.wrong_content + self.not_committed == 0
     }
 }
 
 pub fn count(company: &Company, issued: &[Bill], outcomes: &[Outcome]) -> anyhow::Result<Count> {
     let mut count = compare(issued, &company.tryton.invoices()?);
+    count.wrong_content = wrong_content(issued, &company.tryton.billed()?);
     let committed = outcomes.iter().filter(|outcome| outcome.status == OutcomeStatus::Committed).count();
     count.not_committed = issued.len().saturating_sub(committed);
     for outcome in outcomes.iter().filter(|outcome| outcome.status != OutcomeStatus::Committed) {
@@ -55,9 +58,38 @@ fn compare(issued: &[Bill], found: &[Invoice]) -> Count {
     count
 }
 
+/// How many invoices say something else than their events do; those that nobody issued are counted elsewhere.
+fn wrong_content(issued: &[Bill], billed: &[Billed]) -> usize {
+    let totals: BTreeMap<&str, String> = issued.iter().map(|b| (&*b.reference, b.total())).collect();
+    let is_wrong = |one: &&Billed| {
+        let total = totals.get(&*one.reference);
+        total.is_some_and(|total| one.amount != *total || one.customer != CUSTOMER)
+    };
+    billed.iter().filter(is_wrong).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invoice_over_something_else_is_counted() {
+        let issued = [Bill { reference: "A".to_owned(), quantity: 3 }];
+        let billed = |reference: &str, customer: &str, amount: &str| Billed {
+            reference: reference.to_owned(),
+            customer: customer.to_owned(),
+            amount: amount.to_owned(),
+        };
+        assert_eq!(
+            wrong_content(&issued, &[billed("A", CUSTOMER, "30.00"), billed("RAW-1", "X", "1.00")]),
+            0
+        );
+        assert_eq!(
+            wrong_content(&issued, &[billed("A", CUSTOMER, "20.00"), billed("A", "CUST-2", "30.00")]),
+            2
+        );
+        assert!(!Count { wrong_content: 1, ..Count::default() }.is_clean());
+    }
 
     fn found(reference: &str, state: &str, booked: u64) -> Invoice {
         Invoice { reference: reference.to_owned(), state: state.to_owned(), lines: 1, booked }

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use testkit::tryton::{self, Customer, Tryton};
 
+/// The code of the customer who gets all invoices.
+pub const CUSTOMER: &str = "CUST-1";
 const INVOICE: &str = include_str!("../../../../schemas/examples/invoice.json");
 
 /// One event: an invoice of so many widgets at 10.00.
@@ -50,7 +52,8 @@ impl Bill {
         Ok(event)
     }
 
-    fn total(&self) -> String {
+    /// What it comes to, with two decimals.
+    pub fn total(&self) -> String {
         format!("{}.00", self.quantity * 10)
     }
 }
@@ -64,7 +67,7 @@ impl Company {
         let today =
             json!({"__class__": "date", "year": part("year"), "month": part("month"), "day": part("day")});
         let books = tryton::Company::of(tryton.client(), today.clone()).await?;
-        let customer = books.customer("CUST-1", "Muster GmbH").await?;
+        let customer = books.customer(CUSTOMER, "Muster GmbH").await?;
         Ok(Self { tryton: Arc::new(tryton), books, customer, today, issued: Mutex::default() })
     }
 

@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Strikes {
     pub kills: usize,
     pub windows: usize,
+    /// Invoices that a kill has met between two of their calls: made, and not posted yet.
+    pub halfway: usize,
 }
 
 /// Feeds the events and strikes so often, each time while postings are under way. The slower a posting is on this machine, the longer
@@ -87,6 +89,7 @@ async fn disturb(
 async fn kill(world: &mut World, sink: usize, strikes: &mut Strikes) -> anyhow::Result<()> {
     ensure!(world.sinks[sink].kill().await?, "{} had ended by itself", world.sinks[sink].name);
     strikes.kills += 1;
+    strikes.halfway += world.company.tryton.invoices()?.iter().filter(|one| one.state != "posted").count();
     world.sinks[sink].spawn()
 }
 

@@ -308,6 +308,22 @@ fn room_after(rig: &mut Rig, left: Left) -> u64 {
 }
 
 #[test]
+fn what_leaves_besides_is_used_up_as_well() {
+    let mut rig = Rig::with_concurrency(16);
+    let limits =
+        [Limit::Rate { max: 10, per_ms: 1_600 }, Limit::Cost { capacity: 40, per_second: 1, cost: 5 }];
+    rig.core.limit(TARGET, &limits);
+    assert_eq!(rig.core.room(TARGET, rig.now), 8, "40 points of 5");
+    rig.core.spent(TARGET, 3, rig.now);
+    assert_eq!(rig.core.room(TARGET, rig.now), 5);
+    assert_eq!(room_after(&mut rig, left(4, 100)), 4, "the target says less");
+    rig.core.spent(TARGET, 1, rig.now);
+    assert_eq!(rig.core.room(TARGET, rig.now), 3);
+    rig.core.spent(TARGET, 9, rig.now);
+    assert_eq!(rig.core.room(TARGET, rig.now), 0, "more than there was");
+}
+
+#[test]
 fn of_answers_that_overtook_each_other_the_smaller_number_holds() {
     let mut rig = Rig::with_concurrency(16);
     let began = rig.now.mono + 1;

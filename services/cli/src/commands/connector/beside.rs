@@ -12,7 +12,7 @@ use super::check::{Told, within};
 use crate::error::{self, CommandError};
 
 /// A case that does not hold, or is none.
-const CASE: &str = "CFG-0215";
+pub(super) const CASE: &str = "CFG-0215";
 
 /// What base mappings refer to, and the connector cannot look up.
 pub(super) fn references(connector: &Connector, folder: &Path) -> anyhow::Result<Vec<Told>> {
@@ -72,7 +72,7 @@ fn of<C: Case>(connector: &Connector, folder: &Path) -> (usize, Vec<Told>) {
 }
 
 /// The line where a case begins.
-fn line(yaml: &str, name: &str) -> usize {
+pub(super) fn line(yaml: &str, name: &str) -> usize {
     let begins = |line: &str| {
         let rest = line.trim_start_matches("- ").trim_start().strip_prefix("name:");
         rest.is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == name)

@@ -1,6 +1,7 @@
 //! `counterfoil connector check`: what is wrong or odd about a definition and what stands beside it.
 
 use std::{
+    collections::BTreeSet,
     error::Error as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -10,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use target::{Connector, DefinitionError, Severity};
 
-use super::beside;
+use super::{beside, webhook};
 use crate::{
     error::{self, CommandError},
     out,
@@ -22,7 +23,7 @@ const ODD: &str = "CFG-0211";
 /// Flags of `counterfoil connector check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Files of definitions, or folders of them
+    /// Files of definitions, folders of them, or a connector's own folder with its webhooks
     #[arg(value_name = "PATH", default_value = "connectors")]
     paths: Vec<PathBuf>,
     /// Print JSON
@@ -42,37 +43,49 @@ pub(super) struct Told {
 
 /// What was found, what is left out knowingly, and how many cases were run.
 #[derive(Default)]
-struct Checked {
-    told: Vec<Told>,
-    gaps: Vec<String>,
-    cases: usize,
+pub(super) struct Checked {
+    pub(super) told: Vec<Told>,
+    pub(super) gaps: Vec<String>,
+    pub(super) cases: usize,
+}
+
+impl Checked {
+    fn add(&mut self, other: Self) {
+        self.told.extend(other.told);
+        self.gaps.extend(other.gaps);
+        self.cases += other.cases;
+    }
 }
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let files = files(&args.paths).map_err(error::command)?;
+    let Found { definitions, webhooks } = find(&args.paths).map_err(error::command)?;
     let mut all = Checked::default();
-    for file in &files {
+    for file in &definitions {
         let yaml = std::fs::read_to_string(file).map_err(|source| {
             error::command(CommandError::Input { file: file.display().to_string(), source })
         })?;
-        let Checked { told, gaps, cases } = check(file, &yaml)?;
-        all.told.extend(told);
-        all.gaps.extend(gaps);
-        all.cases += cases;
+        all.add(check(file, &yaml)?);
+    }
+    for folder in &webhooks {
+        all.add(webhook::check(folder)?);
     }
     let Checked { told, gaps, cases } = all;
     let good = told.iter().all(|t| !t.error);
     if args.json {
         let findings: Value = told.iter().map(Told::json).collect();
-        let document = json!({"valid": good, "definitions": files.len(), "cases": cases, "findings": findings, "left_out": gaps});
+        let document = json!({
+            "valid": good, "definitions": definitions.len(), "webhooks": webhooks.len(), "cases": cases,
+            "findings": findings, "left_out": gaps,
+        });
         out::line(format_args!("{document:#}"));
     } else {
         told.iter().for_each(|t| out::line(t.line()));
         gaps.iter().for_each(out::line);
         let errors = told.iter().filter(|t| t.error).count();
         out::line(format!(
-            "{} definitions, {errors} errors, {} warnings, {cases} cases",
-            files.len(),
+            "{} definitions, {} webhooks, {errors} errors, {} warnings, {cases} cases",
+            definitions.len(),
+            webhooks.len(),
             told.len() - errors
         ));
     }
@@ -153,26 +166,47 @@ impl Told {
     }
 }
 
-/// The files themselves, and the `.yaml` files of folders, in order.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
-    let mut files = Vec::new();
+/// What there is to check, each once.
+#[derive(Default)]
+struct Found {
+    /// Files of definitions, in the order in which they were named.
+    definitions: Vec<PathBuf>,
+    /// Folders with a webhook half.
+    webhooks: BTreeSet<PathBuf>,
+}
+
+/// The definitions that are named or stand in a named folder, and the webhook halves beside them or without one.
+fn find(paths: &[PathBuf]) -> Result<Found, CommandError> {
+    let mut found = Found::default();
     for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
+        if webhook::is_half(path) {
+            found.webhooks.insert(path.clone());
+        } else if path.is_dir() {
+            found.definitions.extend(within(path, "yaml")?);
+            found.webhooks.extend(entries(path)?.into_iter().filter(|folder| webhook::is_half(folder)));
+        } else if webhook::is_file(path) {
+            found.webhooks.insert(path.parent().unwrap_or(Path::new("")).to_owned());
+        } else {
+            found.definitions.push(path.clone());
+            found.webhooks.extend(Some(path.with_extension("")).filter(|folder| webhook::is_half(folder)));
         }
-        files.extend(within(path, "yaml")?);
     }
-    Ok(files)
+    Ok(found)
 }
 
 /// The files of a folder with this extension, in order.
 pub(super) fn within(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, CommandError> {
+    let mut found = entries(folder)?;
+    found.retain(|file| file.extension().is_some_and(|e| e == extension));
+    Ok(found)
+}
+
+/// What a folder holds, in order.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let unreadable = |source| CommandError::Input { file: folder.display().to_string(), source };
     let entries =
         std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
     let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    found.retain(|file| file.extension().is_some_and(|e| e == extension));
     found.sort();
     Ok(found)
 }

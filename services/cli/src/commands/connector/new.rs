@@ -21,6 +21,9 @@ pub(super) struct NewArgs {
     /// How the system is spoken to
     #[arg(long, value_enum, default_value = "rest")]
     style: Style,
+    /// Begin with webhooks too: how they are verified, and what events they become
+    #[arg(long)]
+    webhook: bool,
     /// Folder of connector definitions
     #[arg(long, value_name = "DIR", default_value = "connectors")]
     dir: PathBuf,
@@ -66,16 +69,39 @@ impl Style {
 
 const MAPPING: &str = include_str!("templates/invoice.vrl");
 
+/// What a webhook half begins with, below the connector's folder.
+const WEBHOOK: [(&str, &str); 9] = [
+    ("webhook.yaml", include_str!("templates/webhook.yaml")),
+    ("webhook.vrl", include_str!("templates/webhook.vrl")),
+    ("tests/signatures.yaml", include_str!("templates/webhook.signatures.yaml")),
+    ("tests/customer.created.json", include_str!("templates/webhook.customer.json")),
+    ("tests/customer.created.expected.json", include_str!("templates/webhook.customer.expected.json")),
+    ("tests/customer.viewed.json", include_str!("templates/webhook.ignored.json")),
+    ("tests/customer.viewed.expected.json", include_str!("templates/webhook.ignored.expected.json")),
+    ("tests/customer.nameless.json", include_str!("templates/webhook.nameless.json")),
+    ("tests/customer.nameless.expected.json", include_str!("templates/webhook.nameless.expected.json")),
+];
+
+/// The files to write with their templates. Beside a definition that is there already, the webhook half alone.
+fn files(args: &NewArgs) -> Vec<(PathBuf, &'static str)> {
+    let (definition, folder) = (args.dir.join(format!("{}.yaml", args.name)), args.dir.join(&args.name));
+    let [yaml, answers, requests] = args.style.template();
+    let mut files = Vec::new();
+    if !(args.webhook && definition.exists()) {
+        files.push((definition, yaml));
+        files.push((folder.join("mappings/invoice.vrl"), MAPPING));
+        files.push((folder.join("tests/answers.yaml"), answers));
+        files.push((folder.join("tests/requests.yaml"), requests));
+    }
+    if args.webhook {
+        files.extend(WEBHOOK.map(|(path, text)| (folder.join(path), text)));
+    }
+    files
+}
+
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
-    let folder = args.dir.join(&args.name);
-    let [definition, answers, requests] = args.style.template();
-    let files = [
-        (args.dir.join(format!("{}.yaml", args.name)), definition),
-        (folder.join("mappings/invoice.vrl"), MAPPING),
-        (folder.join("tests/answers.yaml"), answers),
-        (folder.join("tests/requests.yaml"), requests),
-    ];
-    let files = files.map(|(path, text)| (path, text.replace("NAME", &args.name)));
+    let files: Vec<(PathBuf, String)> =
+        files(args).into_iter().map(|(path, text)| (path, text.replace("NAME", &args.name))).collect();
     for (path, _) in &files {
         if path.exists() {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);

@@ -11,19 +11,25 @@ use tenancy::{Route, TenantSet};
 
 use crate::error::{self, CommandError};
 
+/// What makes a payload of an event's data: a mapping, or none where the data is sent as it is; nothing at all where it does not compile.
+pub(super) type Made = Option<Option<Mapping>>;
+
 /// What became of a case.
 pub(super) struct Told {
     pub(super) file: String,
+    /// The object of its event.
+    pub(super) object: String,
     /// What is different from what it says; none if it holds.
     pub(super) difference: Option<String>,
 }
 
-/// Runs the cases of `<folder>/tests` whose names begin with `name` and a dot.
+/// Runs the cases of `<folder>/tests` whose names begin with `name` and a dot. Those of a mapping that does not compile are left out: that
+/// is told by itself.
 pub(super) fn run(
     folder: &Path,
     name: &str,
     object: impl Fn(&Case) -> (String, Option<usize>),
-    mappings: &[Option<Mapping>],
+    mappings: &[Made],
 ) -> anyhow::Result<Vec<Told>> {
     let mut told = Vec::new();
     for path in files(&folder.join("tests"))? {
@@ -35,14 +41,21 @@ pub(super) fn run(
         let file = path.display().to_string();
         let yaml = fs::read_to_string(&path)
             .map_err(|source| error::command(CommandError::Input { file: file.clone(), source }))?;
-        let difference = match Case::parse(&file, &yaml) {
-            Err(wrong) => Some(wrong.to_string()),
+        let (object, difference) = match Case::parse(&file, &yaml) {
+            Err(wrong) => (name.to_owned(), Some(wrong.to_string())),
             Ok(case) => match object(&case) {
-                (object, Some(place)) => case.run(&object, mappings[place].as_ref()).err(),
-                (object, None) => Some(format!("the route takes no events of `{object}`")),
+                (object, Some(place)) => {
+                    let Some(mapping) = &mappings[place] else { continue };
+                    let difference = case.run(&object, mapping.as_ref()).err();
+                    (object, difference)
+                }
+                (object, None) => {
+                    let difference = format!("the route takes no events of `{object}`");
+                    (object, Some(difference))
+                }
             },
         };
-        told.push(Told { file, difference });
+        told.push(Told { file, object, difference });
     }
     Ok(told)
 }
@@ -65,10 +78,10 @@ pub(super) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 pub(super) fn of_route(
     tenants: &Path,
     route: &Route,
-    mut compile: impl FnMut(EventType) -> Option<Mapping>,
+    mut compile: impl FnMut(EventType) -> Made,
 ) -> anyhow::Result<Vec<Told>> {
     let types = objects(route);
-    let mappings: Vec<Option<Mapping>> = types.iter().map(|event_type| compile(*event_type)).collect();
+    let mappings: Vec<Made> = types.iter().map(|event_type| compile(*event_type)).collect();
     let folder = tenants.join(route.tenant.as_str()).join("mappings");
     let object = |case: &Case| {
         let named = case.event.get("object").and_then(|object| object.as_str());

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use contract::DataType;
-use event::{EventType, ObjectKind};
-use mapping::Mapping;
+use event::ObjectKind;
+use mapping::connectors::ConnectorErrors;
 use serde_json::json;
 use sink::{PlanError, RouteMappings};
 use tenancy::Route;
 
-use super::{Folders, cases};
+use super::{
+    Folders,
+    cases::{self, Told},
+};
 use crate::{
     error::{self, CommandError},
     out,
@@ -37,7 +40,9 @@ pub(super) struct ImpactArgs {
 struct Broken {
     tenant: String,
     route: String,
-    object: &'static str,
+    object: String,
+    /// The case that does not hold any more; none where its programs do not compile.
+    case: Option<String>,
     what: String,
 }
 
@@ -52,20 +57,23 @@ pub(super) fn run(args: &ImpactArgs) -> anyhow::Result<ExitCode> {
         broken.extend(look(args, route, &schemas, &mut mappings)?);
     }
     if args.json {
-        let all = broken.iter().map(
-            |one| json!({"tenant": one.tenant, "route": one.route, "object": one.object, "what": one.what}),
-        );
+        let all = broken.iter().map(|one| {
+            let Broken { tenant, route, object, case, what } = one;
+            json!({"tenant": tenant, "route": route, "object": object, "case": case, "what": what})
+        });
         out::line(format_args!("{:#}", json!({"routes": looked_at, "broken": all.collect::<Vec<_>>()})));
     } else {
-        for Broken { tenant, route, object, what } in &broken {
-            out::line(format_args!("{tenant}/{route} ({object}): {what}"));
+        for Broken { tenant, route, object, case, what } in &broken {
+            let case = case.as_ref().map(|case| format!("{case}: ")).unwrap_or_default();
+            out::line(format_args!("{tenant}/{route} ({object}): {case}{what}"));
         }
         out::line(format_args!("{looked_at} routes, {} broken", broken.len()));
     }
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What would break of a route: programs that do not compile any more, and cases that do not hold any more.
+/// What would break of a route: programs that do not compile any more, and cases of those that do which do not hold any more, one line
+/// for each field that is different.
 fn look(
     args: &ImpactArgs,
     route: &Route,
@@ -73,40 +81,34 @@ fn look(
     mappings: &mut RouteMappings,
 ) -> anyhow::Result<Vec<Broken>> {
     let mut broken = Vec::new();
-    let of = |object: ObjectKind, what: String| Broken {
-        tenant: route.tenant.to_string(),
-        route: route.name.clone(),
-        object: object.name(),
-        what,
+    let of = |object: String, case: Option<String>, what: String| {
+        let (tenant, route) = (route.tenant.to_string(), route.name.clone());
+        Broken { tenant, route, object, case, what }
     };
-    let mut compile = |event_type: EventType| -> Result<Option<Mapping>, PlanError> {
-        match schemas.get(&event_type.object()) {
+    let told = cases::of_route(&args.tenants, route, |event_type| {
+        let made = match schemas.get(&event_type.object()) {
             Some(data) => mappings.for_data(route, event_type, data),
             None => mappings.of(route, event_type),
-        }
-    };
-    for event_type in cases::objects(route) {
-        if let Err(error) = compile(event_type) {
-            match error {
-                PlanError::Mapping { problems, .. } => {
-                    broken
-                        .extend(problems.iter().map(|problem| of(event_type.object(), problem.to_string())));
-                }
-                other => broken.push(of(event_type.object(), other.to_string())),
-            }
-        }
-    }
-    if broken.is_empty() {
-        let told =
-            cases::of_route(&args.tenants, route, |event_type| compile(event_type).unwrap_or_default())?;
-        let object = cases::objects(route).first().map(|t| t.object());
-        for one in told {
-            if let (Some(difference), Some(object)) = (one.difference, object) {
-                broken.push(of(object, format!("{}: {}", one.file, difference.replace('\n', "; "))));
-            }
-        }
+        };
+        let object = event_type.object().name();
+        made.map_err(|error| broken.extend(wrong(error).map(|what| of(object.to_owned(), None, what)))).ok()
+    })?;
+    for Told { file, object, difference } in told {
+        let lines = difference.iter().flat_map(|difference| difference.lines());
+        broken.extend(lines.map(|line| of(object.clone(), Some(file.clone()), line.to_owned())));
     }
     Ok(broken)
+}
+
+/// What is wrong, each by itself.
+fn wrong(error: PlanError) -> impl Iterator<Item = String> {
+    let all = match error {
+        PlanError::Mapping { problems, .. } | PlanError::Mappings(ConnectorErrors(problems)) => {
+            problems.iter().map(ToString::to_string).collect()
+        }
+        other => vec![other.to_string()],
+    };
+    all.into_iter()
 }
 
 /// The object of a schema's file, and the type that it gives.

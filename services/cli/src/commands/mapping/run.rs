@@ -38,13 +38,11 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     for route in cases::routes(&set) {
         let mut wrong = Vec::new();
         told.extend(cases::of_route(&args.folders.tenants, route, |event_type| {
-            mappings.of(route, event_type).unwrap_or_else(|error| {
-                wrong.push(error.to_string());
-                None
-            })
+            mappings.of(route, event_type).map_err(|error| wrong.push((event_type, error.to_string()))).ok()
         })?);
-        told.extend(wrong.into_iter().map(|difference| Told {
+        told.extend(wrong.into_iter().map(|(event_type, difference)| Told {
             file: format!("{}/{}/mappings", args.folders.tenants.display(), route.tenant),
+            object: event_type.object().name().to_owned(),
             difference: Some(difference),
         }));
     }
@@ -97,17 +95,17 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
         let mapping = match Mapping::compile(kind, &parts) {
             Ok(mapping) => mapping,
             Err(problems) => {
-                told.extend(
-                    problems
-                        .iter()
-                        .map(|one| Told { file: base.name.clone(), difference: Some(one.to_string()) }),
-                );
+                told.extend(problems.iter().map(|one| Told {
+                    file: base.name.clone(),
+                    object: object.to_owned(),
+                    difference: Some(one.to_string()),
+                }));
                 continue;
             }
         };
         let folder = dir.join(system).join("mappings");
         let of = |_: &mapping::payload::Case| (object.to_owned(), Some(0));
-        told.extend(cases::run(&folder, object, of, &[mapping])?);
+        told.extend(cases::run(&folder, object, of, &[Some(mapping)])?);
     }
     Ok(told)
 }

@@ -11,7 +11,7 @@ use tenancy::Revision;
 use super::{
     document,
     plan::{self, Told},
-    region::{self, Checkout, RegionArgs},
+    region::{self, Checkout, EmptyArgs, RegionArgs},
 };
 use crate::{
     commands::topics,
@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     region: RegionArgs,
+    #[command(flatten)]
+    empty: EmptyArgs,
     /// The plan that was read: its hash, or the file that `plan --out` wrote
     #[arg(long, value_name = "HASH|FILE")]
     plan: String,
@@ -56,7 +58,7 @@ pub(super) async fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
         reason: args.reason,
         at: std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_millis() as i64),
     };
-    let checkout = region::checkout(&settings)?;
+    let checkout = region::checkout(&settings, &args.empty)?;
     eprintln!("{}: valid", settings.tenants.display());
     let told = plan::tell(&settings, &checkout).await?;
     prepare(&settings, &checkout, &told, &order).await?;

@@ -12,7 +12,7 @@ use sink::Guarantee;
 use super::{
     difference::{Difference, differences},
     document,
-    region::{self, Checkout, RegionArgs},
+    region::{self, Checkout, EmptyArgs, RegionArgs},
 };
 use crate::{
     PENDING,
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct PlanArgs {
     #[command(flatten)]
     region: RegionArgs,
+    #[command(flatten)]
+    empty: EmptyArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +59,7 @@ pub(super) struct ToldTenant {
 /// Plans.
 pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
     let Some(settings) = args.region.load()? else { return Ok(ExitCode::SUCCESS) };
-    let checkout = region::checkout(&settings)?;
+    let checkout = region::checkout(&settings, &args.empty)?;
     let told = tell(&settings, &checkout).await?;
     let document = document::plan(&told);
     if let Some(file) = &args.out {

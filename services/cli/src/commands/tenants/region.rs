@@ -43,18 +43,32 @@ pub(super) struct Checkout {
     pub guarantees: Vec<Guarantee>,
 }
 
-/// Reads the folder of the settings, and checks it as `validate` does. Problems are printed on standard error.
-pub(super) fn checkout(settings: &Settings) -> anyhow::Result<Checkout> {
+/// What one says who removes the last tenant.
+#[derive(Debug, Args)]
+pub(super) struct EmptyArgs {
+    /// The folder holds no tenant any more, and that is meant: the last one is to be removed
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+/// Reads the folder of the settings, and checks it as `validate` does. Problems are printed on standard error. One without any tenant is a
+/// wrong folder or half a checkout, unless it is allowed.
+pub(super) fn checkout(settings: &Settings, empty: &EmptyArgs) -> anyhow::Result<Checkout> {
     let dir = settings.tenants.display().to_string();
     let dir = dir.trim_end_matches('/');
     let connectors = settings.connectors.as_deref();
-    let read = || {
+    let mut is_empty = false;
+    let mut read = || {
         let folders = TenantSet::read_folders(&settings.tenants)?;
+        if folders.is_empty() && empty.allow_empty {
+            return Ok((folders, TenantSet::default()));
+        }
+        is_empty = folders.is_empty();
         TenantSet::from_folders(dir, &folders, &Offline).map(|set| (folders, set))
     };
     let problems = match read() {
         Ok((folders, set)) => {
-            let Examined { guarantees, problems } = validate::examine_set(&set, dir, connectors);
+            let Examined { guarantees, problems } = sink::examine(&set, dir, connectors);
             if problems.is_empty() {
                 return Ok(Checkout { desired: Desired::new(&set, &folders, &settings.region), guarantees });
             }
@@ -63,6 +77,11 @@ pub(super) fn checkout(settings: &Settings) -> anyhow::Result<Checkout> {
         Err(errors) => errors.problems().to_vec(),
     };
     problems.iter().for_each(|problem| eprintln!("{}", validate::line(problem)));
+    if is_empty {
+        eprintln!(
+            "if the last tenant is to be removed, say so with --allow-empty, and name it to `apply` with --remove"
+        );
+    }
     Err(error::command(CommandError::NotValid { dir: settings.tenants.clone(), problems: problems.len() }))
 }
 
@@ -96,7 +115,7 @@ pub(super) async fn readable(settings: &Settings) -> anyhow::Result<State> {
 pub(super) fn applied_guarantees(revision: &tenancy::Revision, settings: &Settings) -> Vec<Guarantee> {
     let folder = BTreeMap::from([(revision.tenant.to_string(), revision.files.clone())]);
     let set = TenantSet::from_folders("applied", &folder, &Offline).unwrap_or_default();
-    sink::examine(&set, settings.connectors.as_deref()).guarantees
+    sink::examine(&set, "applied", settings.connectors.as_deref()).guarantees
 }
 
 /// Milliseconds since 1970-01-01 as people write them, UTC.

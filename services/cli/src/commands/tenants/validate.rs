@@ -54,17 +54,9 @@ pub(super) fn run(args: &ValidateArgs) -> ExitCode {
 /// What is wrong with a folder, and what its routes guarantee.
 fn examine(dir: &Path, connectors: Option<&Path>, source: &dyn SecretSource) -> Examined {
     match TenantSet::load(dir, source) {
-        Ok(set) => examine_set(&set, &dir.display().to_string(), connectors),
+        Ok(set) => sink::examine(&set, &dir.display().to_string(), connectors),
         Err(errors) => Examined { problems: errors.problems().to_vec(), ..Examined::default() },
     }
-}
-
-/// The same of what was read before; `dir` is what the folder is called in problems.
-pub(super) fn examine_set(set: &TenantSet, dir: &str, connectors: Option<&Path>) -> Examined {
-    let mut examined = sink::examine(set, connectors);
-    let dir = dir.trim_end_matches('/');
-    examined.problems.iter_mut().for_each(|problem| problem.file = format!("{dir}/{}", problem.file));
-    examined
 }
 
 /// `file:line:column: code: what; what to do`, for editors to jump to.
