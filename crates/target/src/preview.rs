@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use delivery::Answer;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use crate::{
-    Endpoint, Posting,
+    Endpoint, Posting, Walk,
     bulk::of_all,
     call::{Call, Impossible},
+    feed::Ask,
     finder::Sight,
     references,
     template::{Scope as Names, plain},
@@ -124,9 +125,35 @@ impl Endpoint {
         self.captures.iter().map(stand_in).collect()
     }
 
+    /// What is asked for next on a walk through what has changed; none at its end, and where it cannot be asked.
+    ///
+    /// # Errors
+    /// The request cannot be made: what is missing.
+    pub fn preview_page(&self, walk: &Walk) -> Option<Result<Preview, String>> {
+        self.preview_ask(walk, walk.ask()?)
+    }
+
+    pub(crate) fn preview_ask(&self, walk: &Walk, ask: &Ask) -> Option<Result<Preview, String>> {
+        let feed = self.feed.as_ref()?;
+        let (nobody, captured) = (Posting::asking(), self.would_capture());
+        let payload = feed.payload(walk.since_us, ask);
+        let names = Names::of(&nobody, &payload, &captured);
+        Some(self.sketch_at("changes", feed.call(ask), &names, (ask.link(), false)))
+    }
+
     fn sketch(&self, request: &str, call: &Call, names: &Names<'_>, writes: bool) -> Result<Preview, String> {
+        self.sketch_at(request, call, names, (None, writes))
+    }
+
+    fn sketch_at(
+        &self,
+        request: &str,
+        call: &Call,
+        names: &Names<'_>,
+        (uri, writes): (Option<&Uri>, bool),
+    ) -> Result<Preview, String> {
         let raw = names.payload.to_string().into();
-        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, &raw));
+        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, uri, &headers, &raw));
         let wire = wire.map_err(|Impossible(what)| what)?;
         let value = |value: &http::HeaderValue| match value.is_sensitive() {
             true => "***".to_owned(),

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Case, Means, endpoint, text};
+use super::{Case, Means, endpoint, headers, text};
 use crate::{ClassChoice, Connector, Endpoint, Meaning};
 
 /// One answer of `answers.yaml`.
@@ -69,7 +68,7 @@ impl Case for AnswerCase {
             return Err(format!("it means {said:?}, and not {:?}", self.means));
         }
         let Some(expected) = &self.left else { return Ok(()) };
-        let told = endpoint.left(&self.headers()?, text(&self.body).as_bytes());
+        let told = endpoint.left(&headers(&self.headers)?, text(&self.body).as_bytes());
         let left = told.iter().map(|left| LeftCase {
             remaining: left.remaining,
             max: left.max,
@@ -88,21 +87,10 @@ impl AnswerCase {
     pub fn understood(&self, connector: &Connector) -> Result<(Endpoint, Meaning), String> {
         let class = class_of(connector, &self.object, &self.request)?;
         let endpoint = endpoint(connector, &self.object, class, &BTreeMap::new())?;
-        let (headers, body) = (self.headers()?, text(&self.body));
+        let (headers, body) = (headers(&self.headers)?, text(&self.body));
         let meaning = endpoint.understands(&self.request, self.status, &headers, body.as_bytes());
         let meaning = meaning.ok_or_else(|| format!("there is no request `{}`", self.request))?;
         Ok((endpoint, meaning))
-    }
-
-    fn headers(&self) -> Result<HeaderMap, String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let wrong = || format!("`{name}: {value}` is no header");
-            let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-            let (name, value) = parsed.ok_or_else(wrong)?;
-            headers.insert(name, value);
-        }
-        Ok(headers)
     }
 }
 
