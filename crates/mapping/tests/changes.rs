@@ -44,8 +44,15 @@ fn stem(path: &Path) -> &str {
     path.file_stem().unwrap().to_str().unwrap()
 }
 
-/// System, object, program and cases of every program.
-fn programs() -> Vec<(String, String, Program, Vec<(PathBuf, Case)>)> {
+struct Found {
+    system: String,
+    object: String,
+    program: Program,
+    cases: Vec<(PathBuf, Case)>,
+}
+
+/// Every program, with its cases.
+fn programs() -> Vec<Found> {
     let systems = fs::read_dir(ROOT).unwrap().map(|entry| entry.unwrap().path());
     let (mut found, mut broken) = (Vec::new(), Vec::new());
     for system in systems.filter(|path| path.is_dir()) {
@@ -65,7 +72,8 @@ fn programs() -> Vec<(String, String, Program, Vec<(PathBuf, Case)>)> {
                 (path.clone(), case.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
             };
             let system = system.file_name().unwrap().to_str().unwrap().to_owned();
-            found.push((system, stem(&file).to_owned(), program, cases.map(case).collect()));
+            let object = stem(&file).to_owned();
+            found.push(Found { system, object, program, cases: cases.map(case).collect() });
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
@@ -117,7 +125,7 @@ fn without_id(mut event: Value) -> Value {
 fn every_program_makes_of_its_cases_what_they_expect() {
     let mut wrong = Vec::new();
     let mut number = 0;
-    for (system, object, program, cases) in programs() {
+    for Found { system, object, program, cases } in programs() {
         if system == "tryton" {
             continue; // its records are JSON that Tryton gave, run in services/source
         }
@@ -149,7 +157,7 @@ fn every_program_makes_of_its_cases_what_they_expect() {
 
 #[test]
 fn every_case_has_a_program_and_the_same_record_is_the_same_event() {
-    for (_, _, program, cases) in programs() {
+    for Found { program, cases, .. } in programs() {
         for (_, case) in cases {
             assert_eq!(run(&program, &case), run(&program, &case));
         }
