@@ -30,7 +30,8 @@ pub struct ChangesCase {
     pub since: String,
     /// Its pages, in order. After the last one it has come to its end.
     pub pages: Vec<PageCase>,
-    /// The first request of the next walk: as far as this one has read the system, less the overlap.
+    /// The first request of the next walk: as far as this one has read the system, less the overlap; where it has found nothing, as this
+    /// one.
     pub resumes: Sent,
 }
 
@@ -72,7 +73,8 @@ impl Case for ChangesCase {
         let endpoint = endpoint(connector, &self.object, None, &self.conn)?;
         let none = || format!("the definition says no `changes` of `{}`", self.object);
         let feed = endpoint.feed.as_ref().ok_or_else(none)?;
-        let mut walk = feed.walk(micros(&self.since)?);
+        let since = micros(&self.since)?;
+        let mut walk = feed.walk(since);
         let mut read_to = None;
         for (number, page) in self.pages.iter().enumerate() {
             let before = number.checked_sub(1).and_then(|before| self.pages.get(before));
@@ -83,8 +85,7 @@ impl Case for ChangesCase {
         if let Some(more) = endpoint.preview_page(&walk) {
             return Err(format!("the walk is not at its end: it asks {}", more?.send));
         }
-        let read_to = read_to.ok_or("no page says how far the system was read")?;
-        let next = feed.walk(read_to.saturating_sub(feed.overlap_us()));
+        let next = feed.walk(read_to.map_or(since, |read_to| read_to.saturating_sub(feed.overlap_us())));
         let sent = endpoint.preview_page(&next).ok_or("nothing is asked for")??;
         self.resumes.is(&sent).map_err(|what| format!("the next walk: {what}"))
     }
