@@ -197,7 +197,7 @@ impl<'a> Compiler<'a> {
         let call = self.request(&changes.request, path, false)?;
         let onward = onward(&changes.paging, &changes.request).map_err(|what| self.wrong(what))?;
         let onward = onward.map(|request| self.request(&request, path, false)).transpose()?;
-        Feed::compile(changes, call, onward).map_err(|what| self.wrong(what))
+        Feed::compile(changes, call, onward, &self.known).map_err(|what| self.wrong(what))
     }
 
     /// How every object of the system is found.

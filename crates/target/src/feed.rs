@@ -9,21 +9,25 @@ mod read;
 mod record;
 mod walk;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-pub(crate) use self::paging::onward;
-use self::paging::{Ask, Paging};
+use self::paging::Paging;
+pub(crate) use self::paging::{Ask, onward};
+pub(crate) use self::read::Reply;
 pub use self::{
     error::WalkError,
     record::{Change, Page, Place, RecordId},
     walk::Walk,
 };
 use crate::{
+    Endpoint,
     call::Call,
     definition::{self, Changes, ChangesKind, Ids, Order, TimeFormat},
     finder::json_path,
     path::JsonPath,
-    template::Name,
+    template::{Name, Text},
 };
 
 /// The most records that can be asked for at once.
@@ -40,16 +44,24 @@ pub(crate) struct Feed {
     order: Option<Order>,
     ids: Ids,
     items: JsonPath,
+    empty: Option<JsonPath>,
     id: JsonPath,
     modified: JsonPath,
     format: TimeFormat,
     overlap_us: i64,
     page: u32,
     max_pages: u32,
+    with: BTreeMap<String, String>,
+    webhook: Option<BTreeMap<String, String>>,
 }
 
 impl Feed {
-    pub(crate) fn compile(changes: &Changes, call: Call, onward: Option<Call>) -> Result<Self, String> {
+    pub(crate) fn compile(
+        changes: &Changes,
+        call: Call,
+        onward: Option<Call>,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
         let ChangesKind::ModifiedSince = changes.kind;
         let paging = Paging::compile(&changes.paging)?;
         check(changes, &call)?;
@@ -61,17 +73,34 @@ impl Feed {
             order: (!keyset).then(|| changes.order.unwrap_or_default()),
             ids: changes.ids,
             items: json_path(&changes.items)?,
+            empty: changes.empty.as_deref().map(json_path).transpose()?,
             id: json_path(&changes.id)?,
             modified: json_path(&changes.modified)?,
             format: changes.format,
             overlap_us: i64::try_from(changes.overlap_ms).unwrap_or(i64::MAX).saturating_mul(1_000),
             page: changes.page,
             max_pages: changes.max_pages,
+            webhook: changes.webhook.clone(),
+            with: changes
+                .with
+                .iter()
+                .map(|(name, text)| with(name, text, known))
+                .collect::<Result<_, _>>()?,
         })
     }
 
     pub(crate) fn overlap_us(&self) -> i64 {
         self.overlap_us
+    }
+
+    /// The headers of a record that stands for a webhook.
+    pub(crate) fn webhook(&self) -> Option<&BTreeMap<String, String>> {
+        self.webhook.as_ref()
+    }
+
+    /// What the program that makes events of records gets besides.
+    pub(crate) fn with(&self) -> &BTreeMap<String, String> {
+        &self.with
     }
 
     /// A walk through what has changed since a moment.
@@ -87,7 +116,7 @@ impl Feed {
         self.ids == Ids::Text
     }
 
-    fn call(&self, ask: &Ask) -> &Call {
+    pub(crate) fn call(&self, ask: &Ask) -> &Call {
         match (ask, &self.onward) {
             (Ask::Token(_), Some(onward)) => onward,
             _ => &self.call,
@@ -95,7 +124,7 @@ impl Feed {
     }
 
     /// What the request's placeholders stand for.
-    fn payload(&self, since_us: i64, ask: &Ask) -> Value {
+    pub(crate) fn payload(&self, since_us: i64, ask: &Ask) -> Value {
         let lowest = if self.has_text_ids() { json!("") } else { json!(0) };
         let (since_us, after) = match ask {
             Ask::Behind(place) => (place.modified_us, json!(place.id)),
@@ -106,11 +135,26 @@ impl Feed {
         match ask {
             Ask::Token(token) => payload["cursor"] = token.clone(),
             // From the last record on that there was already.
-            Ask::Offset(offset) => payload["offset"] = offset.saturating_sub(1).into(),
+            Ask::Offset(offset) => {
+                let first = if let Paging::Offset { first, .. } = self.paging { u64::from(first) } else { 0 };
+                payload["offset"] = (offset.saturating_sub(1) + first).into();
+            }
             Ask::Number(number) => payload["number"] = (*number).into(),
             _ => {}
         }
         payload
+    }
+}
+
+impl Endpoint {
+    /// What the program that makes events of what has changed gets besides the record.
+    pub fn with(&self) -> Option<&BTreeMap<String, String>> {
+        self.feed.as_ref().map(Feed::with)
+    }
+
+    /// The headers that each record of what has changed comes with, where the program of the system's webhooks makes events of them.
+    pub fn webhook(&self) -> Option<&BTreeMap<String, String>> {
+        self.feed.as_ref().and_then(Feed::webhook)
     }
 }
 
@@ -136,6 +180,16 @@ fn check(changes: &Changes, call: &Call) -> Result<(), String> {
     if !keyset && changes.overlap_ms == 0 {
         return Err("`changes` without a keyset needs an `overlap`: many records can bear one moment".into());
     }
+    if let Said::Offset { most: Some(most), .. } = changes.paging {
+        if changes.order != Some(Order::Modified) {
+            return Err(
+                "`paging` with `most` needs `order: modified`: it goes on from the last moment".into()
+            );
+        }
+        if most < changes.page {
+            return Err(format!("`paging` has `most: {most}`, less than a page"));
+        }
+    }
     let says = |what: &str| call.has(&|name| first_of(name).is_some_and(|first| first == what));
     if let Some(missing) = own.iter().find(|name| !says(name)) {
         return Err(format!(
@@ -148,6 +202,15 @@ fn check(changes: &Changes, call: &Call) -> Result<(), String> {
         return Err(format!("the request of `changes` can say of the payload: payload.{known}"));
     }
     Ok(())
+}
+
+/// What the connection gives stands in a text already once it is compiled; nothing else can.
+fn with(name: &str, text: &str, known: &BTreeMap<String, String>) -> Result<(String, String), String> {
+    let compiled = Text::compile(text, known, false)?;
+    if compiled.has(|_| true) {
+        return Err(format!("`with` of `changes` says at `{name}` what no connection gives: `{text}`"));
+    }
+    Ok((name.to_owned(), compiled.sample()))
 }
 
 /// The first name of a path into the payload.

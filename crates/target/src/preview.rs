@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use delivery::Answer;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use crate::{
-    Endpoint, Posting,
+    Endpoint, Posting, Walk,
     bulk::of_all,
     call::{Call, Impossible},
     each::Each,
     endpoint::Step,
+    feed::Ask,
     finder::Sight,
     operation::{Exchange, change_of},
     references,
@@ -148,7 +149,7 @@ impl Endpoint {
         };
         let (nobody, captured) = (Posting::asking(), self.would_capture());
         let names = Names { items: Some(&whole.items), ..Names::of(&nobody, &Value::Null, &captured) };
-        Some(self.draw("bulk", &whole.call, (&names, &whole.raw), false))
+        Some(self.draw("bulk", &whole.call, (&names, &whole.raw), (None, false)))
     }
 
     /// What the answer to that request means for each of `postings`; none if they cannot share one.
@@ -172,8 +173,25 @@ impl Endpoint {
         self.captures.iter().map(stand_in).collect()
     }
 
+    /// What is asked for next on a walk through what has changed; none at its end, and where it cannot be asked.
+    ///
+    /// # Errors
+    /// The request cannot be made: what is missing.
+    pub fn preview_page(&self, walk: &Walk) -> Option<Result<Preview, String>> {
+        self.preview_ask(walk, walk.ask()?)
+    }
+
+    pub(crate) fn preview_ask(&self, walk: &Walk, ask: &Ask) -> Option<Result<Preview, String>> {
+        let feed = self.feed.as_ref()?;
+        let (nobody, captured) = (Posting::asking(), self.would_capture());
+        let payload = feed.payload(walk.since_us, ask);
+        let names = Names::of(&nobody, &payload, &captured);
+        let raw = payload.to_string().into();
+        Some(self.draw("changes", feed.call(ask), (&names, &raw), (ask.link(), false)))
+    }
+
     fn sketch(&self, request: &str, call: &Call, names: &Names<'_>, writes: bool) -> Result<Preview, String> {
-        self.draw(request, call, (names, &names.payload.to_string().into()), writes)
+        self.draw(request, call, (names, &names.payload.to_string().into()), (None, writes))
     }
 
     fn draw(
@@ -181,9 +199,9 @@ impl Endpoint {
         request: &str,
         call: &Call,
         (names, raw): (&Names<'_>, &Bytes),
-        writes: bool,
+        (uri, writes): (Option<&Uri>, bool),
     ) -> Result<Preview, String> {
-        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, None, &headers, raw));
+        let wire = self.headers(names, writes).and_then(|headers| call.wire(names, uri, &headers, raw));
         let wire = wire.map_err(|Impossible(what)| what)?;
         let value = |value: &http::HeaderValue| match value.is_sensitive() {
             true => "***".to_owned(),

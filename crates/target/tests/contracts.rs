@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 use target::{
     Connector,
-    cases::{self, AnswerCase, BulkCase, Case, RequestCase},
+    cases::{self, AnswerCase, BulkCase, Case, ChangesCase, RequestCase},
     lint,
 };
 
@@ -79,6 +79,27 @@ fn every_request_is_as_its_documentation_says() {
 #[test]
 fn every_item_of_several_means_what_its_source_says() {
     assert!(all_hold::<BulkCase>() >= 2, "hardly any connector has a bulk.yaml");
+}
+
+/// How a system is read for changes: every page's request, what the answer says, the end, and where the next walk begins. What can be
+/// read is read so in a case, over several pages, and a program stands beside it.
+#[test]
+fn every_system_is_read_page_by_page_as_its_documentation_says() {
+    assert!(all_hold::<ChangesCase>() >= 2, "hardly any connector has a changes.yaml");
+    for (system, (connector, yaml)) in definitions() {
+        let read = cases::<ChangesCase>(&system);
+        for (name, object) in connector.objects.iter().filter(|(_, object)| object.changes.is_some()) {
+            let webhook = object.changes.as_ref().is_some_and(|changes| changes.webhook.is_some());
+            let program = if webhook { "webhook.vrl".to_owned() } else { format!("changes/{name}.vrl") };
+            let program = folder().join(&system).join(program);
+            assert!(program.is_file(), "{}: no program makes events of what is read", program.display());
+            if yaml.lines().any(|line| line.starts_with("evidence: run")) {
+                continue; // other tests read the system itself
+            }
+            let walks = read.iter().filter(|case| case.object == *name && case.pages.len() > 1);
+            assert!(walks.count() > 0, "{system}: no walk through the changes of `{name}` is tested");
+        }
+    }
 }
 
 /// A system has tests for what it can do, and a definition has nothing odd.

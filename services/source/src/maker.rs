@@ -1,7 +1,7 @@
 //! From a tenant's configuration to the polls of it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -104,7 +104,10 @@ impl Maker {
                 .overlap_us()
                 .ok_or_else(|| setup("the connector's definition says no `changes` of this object"))?;
             let state = self.options.state.join(tenant.id.as_str()).join(&connection.name);
-            let program = programs::load(dir, &connection.connector, object)?;
+            let program = match endpoint.webhook() {
+                Some(_) => programs::webhook(dir, &connection.connector)?,
+                None => programs::load(dir, &connection.connector, object)?,
+            };
             let (source, api_key) = (wanted.source.clone(), Arc::clone(&api_key));
             let (every, timeout) = (wanted.every, connection.timeout);
             let (client, gateway, counters) = (client.clone(), self.gateway.clone(), self.counters.clone());
@@ -121,7 +124,7 @@ impl Maker {
                 program,
                 gateway,
                 cursor,
-                recent: BTreeSet::new(),
+                recent: BTreeMap::new(),
                 counters,
             };
             let state = state.join(format!("{object}.json"));

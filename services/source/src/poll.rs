@@ -1,6 +1,11 @@
 //! One object of one connection, read round after round.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use mapping::Program;
 use secrecy::SecretString;
@@ -43,8 +48,9 @@ pub(crate) struct Poll {
     pub(crate) program: Program,
     pub(crate) gateway: Gateway,
     pub(crate) cursor: Cursor,
-    /// What was told within the overlap since this process began.
-    pub(crate) recent: BTreeSet<Place>,
+    /// What was told within the overlap since this process began, with a print of each record: where moments are whole seconds, one can
+    /// change again and bear the moment that it was told with.
+    pub(crate) recent: BTreeMap<Place, u64>,
     pub(crate) counters: Counters,
 }
 
@@ -117,7 +123,7 @@ impl Poll {
 
     /// Brings what was not told yet, and waits for the acknowledgement.
     async fn tell(&mut self, mut page: Vec<Change>) -> Result<(), SourceError> {
-        page.retain(|change| !self.recent.contains(&change.place));
+        page.retain(|change| self.recent.get(&change.place) != Some(&print(&change.record)));
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
         let ids = (&first.place.id, &last.place.id);
         let mut events = Vec::new();
@@ -128,7 +134,7 @@ impl Poll {
             self.gateway.bring(&self.api_key, &events, ids).await?;
         }
         self.counters.told.with_label_values(&[&self.name]).inc_by(page.len() as u64);
-        self.recent.extend(page.into_iter().map(|change| change.place));
+        self.recent.extend(page.into_iter().map(|change| (change.place, print(&change.record))));
         while self.recent.len() > MOST_REMEMBERED {
             self.recent.pop_first();
         }
@@ -138,10 +144,11 @@ impl Poll {
     fn events(&self, change: &Change) -> Result<Vec<Value>, SourceError> {
         let Place { modified_us, id } = &change.place;
         let input = json!({
-            "headers": {},
+            "headers": self.endpoint.webhook().unwrap_or(&BTreeMap::new()),
             "body": change.record,
             "source": self.source,
             "modified": modified_us,
+            "with": self.endpoint.with(),
         });
         self.program.run(input).map_err(|source| SourceError::Record { id: id.clone(), source })
     }
@@ -150,6 +157,12 @@ impl Poll {
     fn forget(&mut self) {
         self.recent = self.recent.split_off(&Place::before(self.begin()));
     }
+}
+
+fn print(record: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The programs that make events of records: `connectors/<connector>/changes/<object>.vrl`.
+//! The programs that make events of records: `connectors/<connector>/changes/<object>.vrl`, or the webhook's, `webhook.vrl`.
 
 use std::{
     io::{self, Read as _},
@@ -14,10 +14,18 @@ const MAX: u64 = 256 * 1024;
 
 /// The program of an object: of the folder `dir` if it has one, else of the binary.
 pub(crate) fn load(dir: Option<&Path>, connector: &str, object: &str) -> Result<Program, SourceError> {
-    let file = format!("{connector}/changes/{object}.vrl");
-    let (name, text) = match in_folder(dir, &file)? {
+    compile(dir, &format!("{connector}/changes/{object}.vrl"))
+}
+
+/// The program of the connector's webhooks.
+pub(crate) fn webhook(dir: Option<&Path>, connector: &str) -> Result<Program, SourceError> {
+    compile(dir, &format!("{connector}/webhook.vrl"))
+}
+
+fn compile(dir: Option<&Path>, file: &str) -> Result<Program, SourceError> {
+    let (name, text) = match in_folder(dir, file)? {
         Some(found) => found,
-        None => embedded(&file)?,
+        None => embedded(file)?,
     };
     Program::compile(&name, &text).map_err(SourceError::Program)
 }
@@ -92,6 +100,13 @@ mod tests {
     fn what_is_not_there_is_told_by_its_place() {
         let error = load(None, "tryton", "invoice").unwrap_err();
         assert!(error.to_string().contains("tryton/changes/invoice.vrl"), "{error}");
+    }
+
+    #[test]
+    fn a_record_that_stands_for_a_webhook_has_its_program() {
+        assert_eq!(webhook(None, "shopify").unwrap().name(), "connectors/shopify/webhook.vrl");
+        let error = webhook(None, "tryton").unwrap_err();
+        assert!(error.to_string().contains("tryton/webhook.vrl"), "{error}");
     }
 
     #[test]

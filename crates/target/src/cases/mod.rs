@@ -1,8 +1,9 @@
-//! The cases beside a definition, `connectors/<system>/tests`: what goes out for a payload (`requests.yaml`, `bulk.yaml`), and what the
-//! system's answers mean (`answers.yaml`). Nobody is asked, so they hold a definition against what somebody has read about its system.
+//! The cases beside a definition, `connectors/<system>/tests`: what goes out for a payload (`requests.yaml`, `bulk.yaml`), what the
+//! system's answers mean (`answers.yaml`), and how it is read for changes (`changes.yaml`). Nobody is asked, so they hold a definition against what somebody has read about its system.
 
 mod answer;
 mod bulk;
+mod changes;
 mod parts;
 mod request;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 pub use self::{
     answer::{AnswerCase, LeftCase},
     bulk::{BulkAnswer, BulkCase},
+    changes::{ChangesCase, PageCase},
     parts::SentPart,
     request::RequestCase,
 };
@@ -126,6 +128,14 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// All of what goes out, held against it.
+    fn is(&self, sent: &Preview) -> Result<(), String> {
+        if sent.send != self.send {
+            return Err(format!("it sends {}, and not {}", sent.send, self.send));
+        }
+        self.fits(sent)
+    }
+
     /// Headers and body of what goes out, held against it.
     fn fits(&self, sent: &Preview) -> Result<(), String> {
         for (name, value) in &self.headers {
@@ -149,21 +159,21 @@ impl Sent {
     }
 }
 
-/// A body as it stands in a case: JSON, or a text that is sent as it is.
-fn text(body: &Value) -> String {
-    body.as_str().map_or_else(|| body.to_string(), str::to_owned)
-}
-
-/// The headers of an answer, as they stand in a case.
-fn headers(said: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+/// Headers as they stand in a case.
+fn headers(of: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    for (name, value) in said {
+    for (name, value) in of {
         let wrong = || format!("`{name}: {value}` is no header");
         let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
         let (name, value) = parsed.ok_or_else(wrong)?;
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// A body as it stands in a case: JSON, or a text that is sent as it is.
+fn text(body: &Value) -> String {
+    body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
 /// The key of the posting that has this number.

@@ -168,3 +168,71 @@ fn a_part_that_is_another_one_is_told() {
     );
     assert!(run(&listed, PARTS).unwrap_err().contains("its body is no multipart"));
 }
+
+const CHANGES: &str = "
+- name: a case
+  source: a document
+  object: order
+  since: '2026-11-20T00:00:00Z'
+  pages:
+    - expect: {send: 'GET https://system.example/docs?since=2026-11-20T00%3A00%3A00Z&limit=2'}
+      body: {docs: [{id: A, at: '2026-11-20T09:00:00.000+0000'}, {id: B, at: '2026-11-20T10:00:00Z'}], next: t1}
+      records: [[A, '2026-11-20T09:00:00Z'], [B, '2026-11-20T11:00:00+01:00']]
+      read_to: '2026-11-20T10:00:00Z'
+    - expect: {send: 'GET https://system.example/docs?since=2026-11-20T00%3A00%3A00Z&limit=2&after=t1', headers: {accept: application/json}}
+      body: {docs: []}
+      records: []
+  resumes: {send: 'GET https://system.example/docs?since=2026-11-20T09%3A59%3A00Z&limit=2'}
+";
+
+const READ: &str = r#"
+connector: small
+revision: 1
+class: neither
+headers: {Accept: application/json}
+errors: {rules: []}
+objects:
+  order:
+    path: /docs
+    changes:
+      kind: modified_since
+      request: {send: "GET {{path}}", query: {since: "{{payload.since}}", limit: "{{payload.page}}"}}
+      paging: {kind: cursor, next: $.next, query: after}
+      order: modified
+      items: $.docs
+      id: $.id
+      ids: text
+      modified: $.at
+      format: rfc3339_s
+      overlap: 1m
+      page: 2
+    create: {request: "POST {{path}}", ok: [201]}
+"#;
+
+#[test]
+fn a_walk_that_goes_another_way_is_told() {
+    let connector = Connector::parse("small", READ).unwrap();
+    let run = |yaml: &str| {
+        let cases: Vec<ChangesCase> = serde_saphyr::from_str(yaml).unwrap();
+        cases[0].run(&connector)
+    };
+    assert_eq!(run(CHANGES), Ok(()));
+    for (from, to, what) in [
+        ("since: '2026-11-20T00:00:00Z'", "since: '2026-11-21T00:00:00Z'", "page 1: it sends GET"),
+        ("source: a document", "source: ''", "names no source"),
+        ("object: order", "object: ordr", "ordr"),
+        ("after=t1", "after=t2", "page 2: it sends GET"),
+        ("accept: application/json", "accept: text/plain", "header `accept` is Some"),
+        ("[A, '2026-11-20T09:00:00Z']", "[A, '2026-11-20T09:00:01Z']", "page 1: it tells [(\"A\""),
+        ("read_to: '2026-11-20T10:00:00Z'", "read_to: '2026-11-20T10:00:01Z'", "page 1: it reads to Some"),
+        ("      read_to: '2026-11-20T10:00:00Z'\n", "", "page 1: it reads to Some"),
+        ("body: {docs: []}", "body: {docs: [], next: t3}", "not at its end: it asks GET"),
+        ("body: {docs: []}", "status: 500\n      body: {docs: []}", "page 2: SNK"),
+        ("next: t1", "then: t1", "page 2: the walk is at its end already"),
+        ("A59%3A00Z", "A58%3A00Z", "the next walk: it sends GET"),
+    ] {
+        assert!(CHANGES.contains(from), "{from}");
+        let wrong = run(&CHANGES.replace(from, to)).unwrap_err();
+        assert!(wrong.contains(what), "{what}: {wrong}");
+    }
+}

@@ -1,5 +1,7 @@
 //! How what has changed in a system is asked for.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +31,8 @@ pub struct Changes {
     /// Where the list of records stands.
     #[serde(default = "root")]
     pub items: String,
+    /// What stands in an answer that has no records and leaves out their list.
+    pub empty: Option<String>,
     /// Where a record's own id stands.
     pub id: String,
     /// What a record's own id is.
@@ -45,6 +49,13 @@ pub struct Changes {
     pub overlap_ms: u64,
     /// The most records of an answer.
     pub page: u32,
+    /// What the program that makes events of records gets as `.with`: texts, and what the connection gives, `{{conn.<value>}}`. For what
+    /// is true of every record and stands in none.
+    #[serde(default)]
+    pub with: BTreeMap<String, String>,
+    /// Where records are what the system's webhooks bring, the webhook's program makes events of them; these are the headers, in
+    /// small letters, that it is told came with each.
+    pub webhook: Option<BTreeMap<String, String>>,
 }
 
 /// The ways of asking for changes.
@@ -77,17 +88,29 @@ pub enum Ids {
     Text,
 }
 
-/// How a system writes a moment in UTC.
+/// How a moment is written in a request, in UTC; what the form has no place for is cut off. A moment that a record bears as a text is
+/// read in each of the forms that are texts, with an offset such as `+02:00` or `+0000` or without one (then it is UTC), and as
+/// `/Date(1795600000000)/`, which counts milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeFormat {
-    /// `2026-11-22T10:00:00.25Z`. A text without an offset is in UTC.
+    /// `2026-11-22T10:00:00.250000Z`.
     #[default]
     Rfc3339,
+    /// `2026-11-22T10:00:00.250Z`.
+    Rfc3339Ms,
+    /// `2026-11-22T10:00:00Z`.
+    Rfc3339S,
+    /// `2026-11-22T10:00:00`.
+    Plain,
+    /// `2026-11-22 10:00:00`.
+    Sql,
     /// A map of `year`, `month`, `day`, `hour`, `minute`, `second`, `microsecond`: `{{payload.since.year}}` and so on.
     Parts,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970; a number in a record is one too.
     EpochMs,
+    /// Seconds since 1970; a number in a record is one too.
+    EpochS,
 }
 
 fn root() -> String {

@@ -35,6 +35,12 @@ pub enum Paging {
     /// By how many records come before: the request says `{{payload.offset}}`. Each page begins with the last record of the page
     /// before, so that a list that moves meanwhile is noticed.
     Offset {
+        /// The number of the first record.
+        #[serde(default)]
+        first: u32,
+        /// How many records of one list the system gives, where it does not give all. Behind them the walk goes on with a list that
+        /// begins at the last record's moment; so it needs `order: modified`.
+        most: Option<u32>,
         /// Where true stands as long as there is more. Absent: a page without new records is the end.
         more: Option<String>,
     },

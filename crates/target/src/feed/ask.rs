@@ -20,12 +20,8 @@ impl Run<'_> {
     async fn reply(&self, feed: &Feed, since_us: i64, ask: &Ask) -> Result<Reply, Answer> {
         let payload = feed.payload(since_us, ask);
         let names = self.names(&payload, None, None);
-        let link = match ask {
-            Ask::Link(uri) => Some(uri),
-            _ => None,
-        };
         let (uri, (status, headers, body)) =
-            self.exchange_at(feed.call(ask), &names, link, &Bytes::new(), false).await?;
+            self.exchange_at(feed.call(ask), &names, ask.link(), &Bytes::new(), false).await?;
         feed.read(&self.endpoint.classifier, uri, (status, headers, &body))
     }
 }

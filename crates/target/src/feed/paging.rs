@@ -21,7 +21,7 @@ pub(super) enum Paging {
     BodyLink(JsonPath),
     LinkHeader,
     Cursor { token: Token, more: Option<JsonPath> },
-    Offset { more: Option<JsonPath> },
+    Offset { first: u32, most: Option<u64>, more: Option<JsonPath> },
     Number { first: u32, more: Option<JsonPath> },
 }
 
@@ -49,6 +49,16 @@ pub(crate) enum Ask {
     Number(u64),
 }
 
+impl Ask {
+    /// The address that it is, where it is one.
+    pub(crate) fn link(&self) -> Option<&Uri> {
+        match self {
+            Self::Link(uri) => Some(uri),
+            _ => None,
+        }
+    }
+}
+
 impl Paging {
     pub(super) fn compile(paging: &definition::Paging) -> Result<Self, String> {
         use definition::Paging as Said;
@@ -65,7 +75,9 @@ impl Paging {
                 };
                 Self::Cursor { token, more: path(more)? }
             }
-            Said::Offset { more } => Self::Offset { more: path(more)? },
+            Said::Offset { first, most, more } => {
+                Self::Offset { first: *first, most: most.map(u64::from), more: path(more)? }
+            }
             Said::PageNumber { first, more } => Self::Number { first: *first, more: path(more)? },
         })
     }
@@ -76,6 +88,16 @@ impl Paging {
             Self::Offset { .. } => Ask::Offset(0),
             Self::Number { first, .. } => Ask::Number((*first).into()),
             _ => Ask::First,
+        }
+    }
+
+    /// Whether what is asked for lies beyond what the system lists.
+    pub(super) fn is_beyond(&self, ask: &Ask, page: u32) -> bool {
+        match (self, ask) {
+            (Self::Offset { most: Some(most), .. }, Ask::Offset(from)) => {
+                from.saturating_sub(1).saturating_add(page.into()) > *most
+            }
+            _ => false,
         }
     }
 
@@ -92,7 +114,7 @@ impl Paging {
                 link.map(|link| resolve(&from.uri, link).map(Ask::Link)).transpose()
             }
             Self::Cursor { token, more } => token.next(more.as_ref(), from),
-            Self::Offset { more } | Self::Number { more, .. } => counted(more.as_ref(), asked, from),
+            Self::Offset { more, .. } | Self::Number { more, .. } => counted(more.as_ref(), asked, from),
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::{
 /// The longest id, in bytes: it is kept, and named in messages.
 const LONGEST_ID: usize = 1024;
 
+/// How a question that says If-Modified-Since can be answered where nothing was.
+const NOT_MODIFIED: u16 = 304;
+
 /// An answer with records, and with what one goes on by.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -33,6 +36,10 @@ impl Feed {
         uri: Uri,
         (status, headers, body): (u16, HeaderMap, &[u8]),
     ) -> Result<Reply, Answer> {
+        if status == NOT_MODIFIED {
+            let date_us = date_us(&headers);
+            return Ok(Reply { uri, headers, json: Value::Null, changes: Vec::new(), date_us });
+        }
         if !(200..300).contains(&status) {
             return Err(classifier.classify(status, &headers, body));
         }
@@ -40,8 +47,11 @@ impl Feed {
         if classifier.is_error(&json) {
             return Err(classifier.classify(status, &headers, body));
         }
-        let items = self.items.get(&json).and_then(Value::as_array);
-        let items = items.ok_or_else(|| lost(&format!("the answer has no list at `{}`", self.items)))?;
+        let items = match self.items.get(&json).map(Value::as_array) {
+            Some(Some(items)) => items.as_slice(),
+            None if self.empty.as_ref().is_some_and(|path| path.get(&json).is_some()) => &[],
+            _ => return Err(lost(&format!("the answer has no list at `{}`", self.items))),
+        };
         let changes = items.iter().map(|record| self.change(record)).collect::<Result<_, _>>();
         let changes = changes.map_err(|what: String| lost(&what))?;
         let date_us = date_us(&headers);

@@ -98,7 +98,21 @@ impl Walk {
         if !matches!(feed.paging, Paging::Keyset) {
             changes.retain(|change| change.place.modified_us >= self.since_us);
         }
+        if self.ask.as_ref().is_some_and(|ask| feed.paging.is_beyond(ask, feed.page)) {
+            self.ask = Some(self.anew(feed)?);
+        }
         Ok(Page { changes, read_to })
+    }
+
+    /// The beginning of a new list at the last record's moment, where the system lists no more of this one.
+    fn anew(&mut self, feed: &Feed) -> Result<Ask, WalkError> {
+        let last = self.last.as_ref().map(|last| last.modified_us).filter(|last| *last > self.since_us);
+        self.since_us = last
+            .ok_or_else(|| WalkError::Endless("more records bear one moment than the system lists".into()))?;
+        // Pages of the list before may come in this one; it ends, because each begins later than the one before.
+        self.seen.clear();
+        self.seam = None;
+        Ok(feed.paging.first())
     }
 
     /// What is changed while records are walked in any order bears a later moment than the walk's beginning, by the system's clock.

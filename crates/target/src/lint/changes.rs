@@ -102,10 +102,14 @@ objects:
         told(&[("page: 10", "page: 1001")], "it can be 1 to 1000");
         told(&[("page: 10", "page: 10\n      max_pages: 0")], "`max_pages: 0`");
         told(&[("since: \"{{payload.since}}\", ", "")], "every round reads all");
+        let offset = (limit, "limit: \"{{payload.page}}\", x: \"{{payload.offset}}\"");
+        told(&[(CURSOR, "{kind: offset, most: 10}"), offset], "needs `order: modified`");
+        told(&[(CURSOR, "{kind: offset, most: 9}\n      order: modified"), offset], "less than a page");
+        told(&[("page: 10", "page: 10\n      with: {a: \"{{payload.since}}\"}")], "what no connection gives");
+        told(&[("page: 10", "page: 10\n      with: {a: \"{{conn.nobody}}\"}")], "no value `nobody`");
         told(&[("query: after", "query: limit")], "takes the place of `limit`");
         let keyset = (limit, "limit: \"{{payload.page}}\", x: \"{{payload.after}}\"");
         told(&[(CURSOR, "{kind: keyset}\n      order: modified"), keyset], "an order of its own");
-        let offset = (limit, "limit: \"{{payload.page}}\", x: \"{{payload.offset}}\"");
         told(&[(CURSOR, "{kind: offset}"), ("page: 10", "page: 1"), offset], "it can be 2 to 1000");
     }
 }

@@ -41,7 +41,7 @@ objects:
 "#;
 const PROGRAM: &str = r#"
 assert!(.body.bad != true, "it is bad")
-{ "type": "order.updated", "source": .source, "source_version": .modified, "data": { "id": to_string!(.body.id) } }
+{ "type": "order.updated", "source": .source, "source_version": .modified, "data": { "id": (string(.with.prefix) ?? "") + (string(.headers.topic) ?? "") + to_string!(.body.id) } }
 "#;
 
 #[derive(Default)]
@@ -55,6 +55,8 @@ struct World {
     refuses: Option<u16>,
     told: Vec<Value>,
     asked: usize,
+    /// What all documents say.
+    text: String,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -69,7 +71,8 @@ async fn docs(State(world): State<Shared>, Query(query): Query<BTreeMap<String, 
     if world.unordered {
         found.reverse();
     }
-    let doc = |(at, id): (i64, i64)| json!({"id": id, "at": at, "bad": world.bad == Some(id)});
+    let doc =
+        |(at, id): (i64, i64)| json!({"id": id, "at": at, "bad": world.bad == Some(id), "text": world.text});
     Json(json!({"docs": found.into_iter().map(doc).collect::<Vec<_>>()}))
 }
 
@@ -146,7 +149,7 @@ fn poll(url: &str, folder: &std::path::Path, connector: &str, program: &str) -> 
         program: Program::compile("order.vrl", program).unwrap(),
         gateway: Gateway::new(url).unwrap(),
         cursor: Cursor::open(folder.join("order.json")).unwrap(),
-        recent: BTreeSet::new(),
+        recent: BTreeMap::new(),
         counters: crate::service::counters(&metrics).unwrap(),
     }
 }
@@ -186,6 +189,31 @@ async fn what_is_committed_late_is_told_and_a_new_process_goes_on() {
     let mut poll = rig.poll();
     poll.round().await.unwrap();
     assert_eq!(rig.told(), ["0", "1"], "and not what is older than the overlap");
+}
+
+#[tokio::test]
+async fn what_changes_twice_within_a_moment_is_told_twice() {
+    let rig = Rig::start(&[(50_000, 1)]).await;
+    let mut poll = rig.poll();
+    poll.round().await.unwrap();
+    assert_eq!(rig.told(), ["1"]);
+    rig.change(|world| world.text = "another one".into());
+    for told in [1, 0] {
+        poll.round().await.unwrap();
+        assert_eq!(rig.told().len(), told);
+    }
+}
+
+#[tokio::test]
+async fn the_program_gets_what_is_true_of_every_record_and_headers_of_a_webhook() {
+    let rig = Rig::start(&[(50_000, 1)]).await;
+    let with = "connection: {prefix: {help: before each id, default: erp-}}\nerrors:";
+    let connector = CONNECTOR.replace("errors:", with).replace(
+        "page: 2",
+        "page: 2\n      webhook: {topic: orders}\n      with: {prefix: \"{{conn.prefix}}\"}",
+    );
+    poll(&rig.url, rig.folder.path(), &connector, PROGRAM).round().await.unwrap();
+    assert_eq!(rig.told(), ["erp-orders1"]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use mapping::payload::{Lookups, Source};
 use target::{
     Connector,
-    cases::{AnswerCase, BulkCase, Case, CaseError, RequestCase, read},
+    cases::{AnswerCase, BulkCase, Case, CaseError, ChangesCase, RequestCase, read},
 };
 
 use super::check::{Told, within};
@@ -44,6 +44,7 @@ pub(super) fn cases(connector: &Connector, folder: &Path) -> (usize, Vec<Told>) 
         of::<AnswerCase>(connector, folder),
         of::<RequestCase>(connector, folder),
         of::<BulkCase>(connector, folder),
+        of::<ChangesCase>(connector, folder),
     ];
     let number = all.iter().map(|(number, _)| number).sum();
     (number, all.into_iter().flat_map(|(_, told)| told).collect())

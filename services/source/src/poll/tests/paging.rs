@@ -173,6 +173,17 @@ async fn pages_without_end_are_given_up() {
     }
 }
 
+/// More records than the system lists bear one moment: there is no way behind them, and that is said.
+#[tokio::test]
+async fn more_of_one_moment_than_the_system_lists_is_told_of() {
+    let scene = Scene::start("window").await;
+    scene.change(|world| world.docs.values_mut().for_each(|at| *at = 600_000));
+    let error = scene.poll().round().await.unwrap_err();
+    assert_eq!(error.code(), "SRC-0009", "{error:?}");
+    assert!(format!("{:#}", anyhow::Error::new(error)).contains("bear one moment"));
+    assert!(scene.world.lock().unwrap().asked < 10);
+}
+
 /// A system that does not hear what is behind the first page gives it for ever.
 #[tokio::test]
 async fn a_page_that_comes_again_is_no_next_one() {

@@ -17,7 +17,7 @@ if exists(.body.node) { record = .body.node }
 "#;
 
 /// Every kind but the keyset of numbers, and the order in which its system lists.
-pub(super) const KINDS: [(&str, &str); 9] = [
+pub(super) const KINDS: [(&str, &str); 10] = [
     (
         "keyset",
         r#"request: {send: "GET /list/keyset", query: {since: "{{payload.since}}", after: "{{payload.after}}", page: "{{payload.page}}"}}
@@ -67,6 +67,15 @@ pub(super) const KINDS: [(&str, &str); 9] = [
       paging: {kind: offset}
       order: modified
       items: $.items"#,
+    ),
+    // Counts from 1, gives six records of a list and refuses to go behind them, and leaves out a list that is empty.
+    (
+        "window",
+        r#"request: {send: "GET /list/window", query: {since: "{{payload.since}}", position: "{{payload.offset}}", page: "{{payload.page}}"}}
+      paging: {kind: offset, first: 1, most: 6}
+      order: modified
+      items: $.found.items
+      empty: $.found"#,
     ),
     (
         "number",
@@ -155,6 +164,7 @@ impl World {
             }
             "number" => number("number") * size,
             "offset" => number("offset"),
+            "window" => number("position") - 1,
             _ => number("after"),
         };
         let from = from.min(docs.len());
@@ -196,6 +206,9 @@ async fn list(
     }
     let asked = asks(query, &body);
     let (from, docs, more) = world.page(&kind, &asked);
+    if kind == "window" && from + asked["page"].parse::<usize>().unwrap() > 6 {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
     let next = world.next(from, docs.len());
     let same = |name: &str| asked.get(name).cloned().unwrap_or_default();
     let path = format!("/list/{kind}?since={}&page={}&after={next}", same("since"), same("page"));
@@ -223,6 +236,8 @@ async fn list(
             let info = json!({"hasNextPage": more, "endCursor": next.to_string()});
             Json(json!({"data": {"orders": {"edges": edges, "pageInfo": info}}})).into_response()
         }
+        ("window", _) if docs.is_empty() => Json(json!({"found": {}})).into_response(),
+        ("window", _) => Json(json!({"found": {"items": docs}})).into_response(),
         _ => Json(json!({"items": docs})).into_response(),
     }
 }
