@@ -261,7 +261,9 @@ fn contains(stands: &Value, sent: &Value) -> bool {
         (Value::Array(stands), Value::Array(sent)) => {
             stands.len() == sent.len() && stands.iter().zip(sent).all(|(a, b)| contains(a, b))
         }
-        (stands, sent) => stands == sent || (is_blank(stands) && is_blank(sent)),
+        (stands, sent) if is_blank(stands) || is_blank(sent) => is_blank(stands) && is_blank(sent),
+        (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
+        (stands, sent) => written(stands) == written(sent),
     }
 }
 

@@ -39,7 +39,7 @@ pub use crate::{
     egress::{Egress, EgressRefused, Kind},
     endpoint::{Account, ClassChoice, Endpoint, EndpointError},
     feed::{Change, Page, Place, RecordId, Walk, WalkError},
-    lint::{Finding, Severity, lint, meant},
+    lint::{Finding, Severity, gaps, lint, meant},
     posting::{Posting, Standing},
     preview::{Meaning, Preview},
     signals::{News, Told},

@@ -2,10 +2,13 @@
 
 mod changes;
 mod class;
+mod gaps;
 
 use std::{collections::BTreeMap, fmt};
 
 use delivery::OnUnknown;
+
+pub use gaps::gaps;
 
 use crate::{
     Account, ClassChoice, Connector, Endpoint, auth,
@@ -49,6 +52,7 @@ pub fn lint(connector: &Connector, yaml: &str) -> Vec<Finding> {
     for (name, object) in &connector.objects {
         if let Some(lookup) = &object.lookup {
             lint.lookup(name, lookup);
+            lint.unread(name, &lookup.unread);
         }
         if let Some(changes) = &object.changes {
             lint.changes(name, changes);
@@ -199,6 +203,7 @@ impl Lint<'_> {
 
     /// Compiles the operation in every class that it could be used in.
     fn operation(&mut self, name: &str, operation: &Operation) {
+        self.kept(name, operation);
         let line = self.object_line(name);
         let readable = self.connector.objects.get(name.split('.').next().unwrap_or(name));
         let readable = readable.is_some_and(|object| object.lookup.is_some());

@@ -77,6 +77,16 @@ fn the_definitions_of_the_repository_have_no_errors() {
     let document: Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(document["valid"], true);
     assert!(document["definitions"].as_u64() >= Some(1));
+    let left_out = document["left_out"].as_array().unwrap();
+    let told_of = |what: &str| left_out.iter().any(|line| line.as_str().unwrap().ends_with(what));
+    assert!(
+        told_of("sap_s4.yaml: `product`: a change leaves $.descriptions as first written"),
+        "{left_out:?}"
+    );
+    assert!(
+        left_out.iter().any(|line| line.as_str().unwrap().contains("a look does not compare")),
+        "{left_out:?}"
+    );
 }
 
 #[test]

@@ -152,6 +152,10 @@ pub struct Write {
     pub on_existing: Option<OnExisting>,
     /// How it is followed where the system takes it as a job.
     pub job: Option<Job>,
+    /// Of an `update`: paths of the payload that it leaves as they were written when the document was made. For readers, and for the
+    /// tests of base mappings; a path leaves out the indexes of lists.
+    #[serde(default)]
+    pub kept: Vec<String>,
     /// How many are written in one request, where a connection wants that.
     pub bulk: Option<Bulk>,
 }
@@ -214,6 +218,10 @@ pub struct Lookup {
     /// What must be the same as in the payload for the document to be ours and as it should be.
     #[serde(default)]
     pub compare: Compare,
+    /// Paths of the payload that `compare` knowingly leaves out, where the document is not written over: what differs in them only is
+    /// not noticed. For readers, and for the tests of base mappings; a path leaves out the indexes of lists.
+    #[serde(default)]
+    pub unread: Vec<String>,
     /// Whether a write shows at once.
     #[serde(default)]
     pub consistency: Consistency,

@@ -41,16 +41,18 @@ pub(super) struct Told {
     pub(super) what: String,
 }
 
-/// What was found, and how many cases were run.
+/// What was found, what is left out knowingly, and how many cases were run.
 #[derive(Default)]
 pub(super) struct Checked {
     pub(super) told: Vec<Told>,
+    pub(super) gaps: Vec<String>,
     pub(super) cases: usize,
 }
 
 impl Checked {
     fn add(&mut self, other: Self) {
         self.told.extend(other.told);
+        self.gaps.extend(other.gaps);
         self.cases += other.cases;
     }
 }
@@ -67,17 +69,18 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     for folder in &webhooks {
         all.add(webhook::check(folder)?);
     }
-    let Checked { told, cases } = all;
+    let Checked { told, gaps, cases } = all;
     let good = told.iter().all(|t| !t.error);
     if args.json {
         let findings: Value = told.iter().map(Told::json).collect();
         let document = json!({
             "valid": good, "definitions": definitions.len(), "webhooks": webhooks.len(), "cases": cases,
-            "findings": findings,
+            "findings": findings, "left_out": gaps,
         });
         out::line(format_args!("{document:#}"));
     } else {
         told.iter().for_each(|t| out::line(t.line()));
+        gaps.iter().for_each(out::line);
         let errors = told.iter().filter(|t| t.error).count();
         out::line(format!(
             "{} definitions, {} webhooks, {errors} errors, {} warnings, {cases} cases",
@@ -103,7 +106,7 @@ fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
         Ok(connector) => connector,
         Err(error) => {
             let (line, column) = place(&error);
-            return Ok(Checked { told: vec![at(line, column, true, reason(&error))], cases: 0 });
+            return Ok(Checked { told: vec![at(line, column, true, reason(&error))], ..Checked::default() });
         }
     };
     let mut told: Vec<Told> = target::lint(&connector, yaml)
@@ -119,7 +122,8 @@ fn check(file: &Path, yaml: &str) -> anyhow::Result<Checked> {
     told.extend(beside::references(&connector, &folder.join("mappings"))?);
     let (cases, wrong) = beside::cases(&connector, &folder.join("tests"));
     told.extend(wrong);
-    Ok(Checked { told, cases })
+    let gaps = target::gaps(&connector).into_iter().map(|gap| format!("{}: {gap}", file.display()));
+    Ok(Checked { told, gaps: gaps.collect(), cases })
 }
 
 /// What the parser said, in a line, with the name that was perhaps meant.
