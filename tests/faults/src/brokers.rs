@@ -13,6 +13,7 @@ pub use strike::{begin, heal, look};
 use crate::{
     cluster::Size,
     feed::Feed,
+    flags::{Keep, Print},
     moments::Moments,
     strike::carry_out,
     summary::Summary,
@@ -33,15 +34,13 @@ pub struct Options {
     /// What the faults are drawn from: the same seed has the same rounds [default: a random one, which is printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: Print,
     /// Print the rounds of the seed and end
     #[arg(long)]
     round_list: bool,
-    /// Keep logs and ledgers in this folder, which must not exist yet
-    #[arg(long, value_name = "DIR")]
-    keep: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 /// The object that `--json` prints; the words are those of the campaign.
@@ -69,7 +68,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         return Ok(true);
     }
     eprintln!("seed {seed}, {} rounds", rounds.len());
-    let given = Given { size: Size::Three, keep: options.keep, follow: true, ..Given::default() };
+    let given = Given { size: Size::Three, keep: options.keep.dir, follow: true, ..Given::default() };
     let mut world = Box::pin(World::start(given)).await?;
     for sink in &mut world.sinks[..2] {
         sink.spawn()?;
@@ -86,9 +85,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let summary = Summary::of(rounds.len(), &evidence, &violations);
     let clean = summary.is_good() && summary.sometimes_missing.is_empty();
     let figures = Figures::of(summary);
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     Ok(clean)
 }
 

@@ -1,6 +1,6 @@
 //! `faults campaign`: rounds of faults, rest, proof.
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sandbox::Change;
@@ -8,6 +8,7 @@ use sandbox::Change;
 use crate::{
     class::Class,
     feed::Feed,
+    flags::{self, Keep},
     moments::Moments,
     plan::{self, Round},
     strike,
@@ -40,9 +41,8 @@ pub struct Options {
     /// Print the rounds of the seed and end
     #[arg(long)]
     round_list: bool,
-    /// Keep logs and ledgers in this folder, which must not exist yet
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     /// Use these Kafka brokers in place of a broker that is started; the way to them is not cut then
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap: Option<String>,
@@ -69,7 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let given = Given {
         bootstrap: options.bootstrap,
         registry: options.registry,
-        keep: options.keep,
+        keep: options.keep.dir,
         follow: true,
         redb_too: true,
         ..Given::default()
@@ -93,9 +93,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
     let summary = Summary::of(rounds.len(), &evidence, &violations);
     verdict::tell(seed, &violations);
-    let line =
-        if options.json { serde_json::to_string(&summary)? } else { serde_json::to_string_pretty(&summary)? };
-    println!("{line}");
+    flags::print(options.json, &summary)?;
     let complete = summary.sometimes_missing.is_empty() || rounds.len() < MUST_BE_COMPLETE;
     Ok(summary.is_good() && complete)
 }

@@ -11,6 +11,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use crate::{
     class::Class,
     feed::Door,
+    flags::Print,
     source::Change,
     world::{Given, Pace, World},
 };
@@ -40,9 +41,8 @@ pub struct Options {
     /// How long each of the two measurements takes: alone, half of it before the trouble and half after; and beside it
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=3_600))]
     seconds: u32,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: Print,
 }
 
 /// Milliseconds from the gateway's acceptance to the outcome.
@@ -105,9 +105,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         flood_accepted: accepted,
         flood_refused: refused,
     };
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     Ok(figures.ratio <= LIMIT)
 }
 

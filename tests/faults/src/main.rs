@@ -14,6 +14,7 @@ mod cluster;
 mod erp;
 mod evidence;
 mod feed;
+mod flags;
 mod isolation;
 mod moments;
 mod mutants;
@@ -89,42 +90,19 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Campaign(options) => {
-            let clean = Box::pin(campaign::run(options)).await?;
-            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Points(options) => {
-            let clean = Box::pin(points::run(options)).await?;
-            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Mutants(options) => {
-            let noticed = Box::pin(mutants::run(options)).await?;
-            Ok(if noticed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Brokers(options) => {
-            let clean = Box::pin(brokers::run(options)).await?;
-            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Soak(options) => {
-            let flat = Box::pin(soak::run(options)).await?;
-            Ok(if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Takeover(options) => {
-            let in_time = Box::pin(takeover::run(options)).await?;
-            Ok(if in_time { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Isolation(options) => {
-            let isolated = Box::pin(isolation::run(options)).await?;
-            Ok(if isolated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Command::Tryton(options) => {
-            let clean = Box::pin(tryton::run(options)).await?;
-            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+    let good = match command {
+        Command::Campaign(options) => Box::pin(campaign::run(options)).await?,
+        Command::Points(options) => Box::pin(points::run(options)).await?,
+        Command::Mutants(options) => Box::pin(mutants::run(options)).await?,
+        Command::Brokers(options) => Box::pin(brokers::run(options)).await?,
+        Command::Soak(options) => Box::pin(soak::run(options)).await?,
+        Command::Takeover(options) => Box::pin(takeover::run(options)).await?,
+        Command::Isolation(options) => Box::pin(isolation::run(options)).await?,
+        Command::Tryton(options) => Box::pin(tryton::run(options)).await?,
         Command::Counterfoil { arguments } => {
             let line = std::iter::once(OsString::from("counterfoil")).chain(arguments);
-            Box::pin(cli::run(cli::args::Arguments::try_parse_from(line)?)).await
+            return Box::pin(cli::run(cli::args::Arguments::try_parse_from(line)?)).await;
         }
-    }
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

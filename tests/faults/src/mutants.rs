@@ -5,7 +5,7 @@ mod finding;
 mod lane;
 mod mutant;
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -16,7 +16,11 @@ use self::{
     lane::Lane,
     mutant::Mutant,
 };
-use crate::{cluster, verdict};
+use crate::{
+    cluster,
+    flags::{Keep, Print},
+    verdict,
+};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -28,12 +32,10 @@ pub struct Options {
     /// Only these mutants; may be given several times [default: all of them]
     #[arg(long, value_name = "NAME", value_parser = Mutant::parse)]
     mutant: Vec<Mutant>,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
-    /// Keep logs and ledgers in this folder, which must not exist yet
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    #[command(flatten)]
+    print: Print,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     // Side by side: most of the time each of them waits for a session or a request to run out.
     let mut lanes = JoinSet::new();
     for mutant in mutants {
-        let lane = Lane { mutant, bootstrap: kafka.bootstrap().to_owned(), keep: options.keep.clone() };
+        let lane = Lane { mutant, bootstrap: kafka.bootstrap().to_owned(), keep: options.keep.dir.clone() };
         lanes.spawn(async move { Box::pin(lane.run()).await.context(mutant.name()) });
     }
     let mut findings: Vec<Finding> = Vec::new();
@@ -71,9 +73,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         seconds: begun.elapsed().as_secs(),
         rows: findings.iter().map(Finding::row).collect(),
     };
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     Ok(figures.unnoticed == 0 && figures.unsound == 0)
 }
 

@@ -4,13 +4,19 @@ mod lane;
 mod point;
 pub mod relay;
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use self::lane::{Cell, Lane};
-use crate::{check::Violation, class::Class, cluster, verdict};
+use crate::{
+    check::Violation,
+    class::Class,
+    cluster,
+    flags::{Keep, Print},
+    verdict,
+};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -22,12 +28,10 @@ pub struct Options {
     /// Only these points; may be given several times [default: all of them]
     #[arg(long, value_name = "NAME", value_parser = point::Point::parse)]
     point: Vec<point::Point>,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
-    /// Keep logs and ledgers in this folder, which must not exist yet
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    #[command(flatten)]
+    print: Print,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,7 +57,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         class,
         each_intent,
         bootstrap: kafka.bootstrap().to_owned(),
-        keep: options.keep.clone(),
+        keep: options.keep.dir.clone(),
         points: points.clone(),
     };
     // Side by side: most of the time each of them waits for a session to run out. The longest ones first.
@@ -82,8 +86,6 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     for cell in figures.cells.iter().filter(|cell| !cell.is_as_expected()) {
         eprintln!("UNEXPECTED {cell:?}");
     }
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     Ok(figures.violations == 0 && figures.unexpected == 0 && figures.manual_steps == 0)
 }

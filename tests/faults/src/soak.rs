@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     evidence::Evidence,
     feed::Feed,
+    flags::Print,
     moments::Moments,
     plan, strike,
     verdict::{self, Verdict},
@@ -31,9 +32,8 @@ pub struct Options {
     /// What the targets' troubles are drawn from [default: a random one, which is printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: Print,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,9 +86,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let Verdict { evidence, violations } = Box::pin(verdict::reach(&mut world, feed, moments)).await?;
     verdict::tell(seed, &violations);
     let figures = figures(options.minutes, rounds, &evidence, &samples, violations.len());
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     Ok(figures.flat && figures.violations == 0)
 }
 

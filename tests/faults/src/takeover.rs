@@ -14,6 +14,7 @@ use crate::{
     class::{Class, TIMEOUT_MS},
     evidence::Evidence,
     feed::Feed,
+    flags::Print,
     moments::{Moments, Window, micros},
     plan::{Fault, Folder},
     preload, strike,
@@ -44,9 +45,8 @@ pub struct Options {
     /// How many outcomes of earlier events a killed sink's partitions hold; each ledger has those of the other one as well
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     keys: u64,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: Print,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,9 +120,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         under_way,
         violations: violations.len(),
     };
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     let in_time = figures.seconds.iter().all(|seconds| *seconds <= LIMIT_S)
         && figures.under_way.values().all(|of| of.late_seconds <= LATE_S);
     Ok(in_time && figures.seconds.len() == options.times as usize && violations.is_empty())

@@ -12,6 +12,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::Serialize;
 
 use self::{books::Count, cost::Cost, world::World};
+use crate::flags::Print;
 
 /// How long it may take until every event has its outcome, once the last fault is over.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -32,9 +33,8 @@ pub struct Options {
     /// A folder for logs and ledgers, which is kept; it must not exist
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Print the figures as one JSON object, and nothing else on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: Print,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,9 +82,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         cost,
         seconds: begun.elapsed().as_secs(),
     };
-    let line =
-        if options.json { serde_json::to_string(&figures) } else { serde_json::to_string_pretty(&figures) };
-    println!("{}", line?);
+    options.print.figures(&figures)?;
     for complaint in world.complaints() {
         eprintln!("a sink ended by itself: {complaint}");
     }

@@ -150,12 +150,12 @@ pub struct Write {
     pub id: Option<String>,
     /// What to do with a document that says something else; absent means `overwrite` for an upsert, else `verify`.
     pub on_existing: Option<OnExisting>,
+    /// How it is followed where the system takes it as a job.
+    pub job: Option<Job>,
     /// Of an `update`: paths of the payload that it leaves as they were written when the document was made. For readers, and for the
     /// tests of base mappings; a path leaves out the indexes of lists.
     #[serde(default)]
     pub kept: Vec<String>,
-    /// How it is followed where the system takes it as a job.
-    pub job: Option<Job>,
     /// How many are written in one request, where a connection wants that.
     pub bulk: Option<Bulk>,
 }
