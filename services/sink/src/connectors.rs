@@ -1,7 +1,7 @@
 //! The connectors that routes ask for: definitions, and the mappings that are made of what stands beside them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,27 +17,43 @@ use tenancy::Route;
 
 use crate::{fields::payload_fields, plan::PlanError};
 
-/// The definitions that were asked for.
+/// The connectors that were asked for.
 pub(crate) struct Connectors {
     dir: Option<PathBuf>,
-    known: BTreeMap<String, Arc<Connector>>,
-    /// What stands beside the definitions.
-    beside: Option<mapping::connectors::Connectors>,
+    known: BTreeMap<String, Known>,
+}
+
+/// A connector as its files were when it was asked for. Definition and mappings are read together: each says what the other means.
+struct Known {
+    connector: Arc<Connector>,
+    /// The base mappings, by object.
+    bases: BTreeMap<String, Source>,
 }
 
 impl Connectors {
-    /// Definitions of the folder `dir`, and those of the binary that it has no file for.
+    /// Those of the folder `dir`, and those of the binary that it has no file for.
     pub(crate) fn new(dir: Option<&Path>) -> Self {
-        Self { dir: dir.map(Path::to_owned), known: BTreeMap::new(), beside: None }
+        Self { dir: dir.map(Path::to_owned), known: BTreeMap::new() }
+    }
+
+    /// Whoever asks from now on gets what the files say then.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
     }
 
     pub(crate) fn get(&mut self, name: &str) -> Result<Arc<Connector>, PlanError> {
-        if let Some(known) = self.known.get(name) {
-            return Ok(Arc::clone(known));
+        self.known(name).map(|known| Arc::clone(&known.connector))
+    }
+
+    fn known(&mut self, name: &str) -> Result<&Known, PlanError> {
+        match self.known.entry(name.to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let dir = self.dir.as_deref();
+                let connector = Arc::new(Connector::load(dir, name)?);
+                Ok(unknown.insert(Known { connector, bases: mapping::connectors::bases_of(dir, name)? }))
+            }
         }
-        let connector = Arc::new(Connector::load(self.dir.as_deref(), name)?);
-        self.known.insert(name.to_owned(), Arc::clone(&connector));
-        Ok(connector)
     }
 
     /// The mapping of a route for one of its event types; none if the event's data is sent as it is.
@@ -46,8 +62,7 @@ impl Connectors {
         route: &Route,
         event_type: EventType,
     ) -> Result<Option<Mapping>, PlanError> {
-        let data = Contracts::embedded().object(event_type.object()).data_type();
-        self.mapping_for(route, event_type, &data)
+        self.mapping_for(route, event_type, &data_of(event_type))
     }
 
     /// The same for events with data of another type.
@@ -57,26 +72,56 @@ impl Connectors {
         event_type: EventType,
         data: &DataType,
     ) -> Result<Option<Mapping>, PlanError> {
-        let beside = match &mut self.beside {
-            Some(known) => known,
-            unknown => unknown.insert(
-                self.dir.as_deref().map_or_else(mapping::connectors::embedded, mapping::connectors::load)?,
-            ),
-        };
-        let object = route.object.as_deref().unwrap_or_else(|| event_type.object().name());
-        let base = beside.base(&route.connection.connector, object).cloned();
-        let connector = self.get(&route.connection.connector)?;
-        let mut fields = payload_fields(&connector, object);
-        if let Some(fields) = &mut fields {
-            route.mapping.fields.iter().for_each(|path| fields.allow(path));
-        }
-        let parts = Parts { lookups: Some(Lookups::new(connector.lookups())), ..parts(route, base, fields) };
+        let object = object_of(route, event_type);
+        let known = self.known(&route.connection.connector)?;
+        let fields = known.fields(route, object);
+        let lookups = Some(Lookups::new(known.connector.lookups()));
+        let parts = Parts { lookups, ..parts(route, known.bases.get(object).cloned(), fields) };
         Mapping::compile_for(data, &parts).map_err(|problems| PlanError::Mapping {
             tenant: route.tenant.clone(),
             route: route.name.clone(),
             problems,
         })
     }
+
+    /// Whether what the route sends is made by somebody: without base mapping and overlay the event's data is sent as it is, which must
+    /// be what the object takes.
+    pub(crate) fn is_made(&mut self, route: &Route, event_type: EventType) -> Result<(), PlanError> {
+        let object = object_of(route, event_type);
+        let known = self.known(&route.connection.connector)?;
+        if known.bases.contains_key(object) || route.mapping.overlay.is_some() {
+            return Ok(());
+        }
+        let fields = known.fields(route, object);
+        let lacks = fields.map_or_else(Vec::new, |fields| fields.misfits_of(&data_of(event_type)));
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        Err(PlanError::NotMade {
+            tenant: route.tenant.clone(),
+            route: route.name.clone(),
+            connector: route.connection.connector.clone(),
+            object: object.to_owned(),
+            lacks,
+        })
+    }
+}
+
+impl Known {
+    /// The fields of an object, with those that the route adds.
+    fn fields(&self, route: &Route, object: &str) -> Option<Fields> {
+        let mut fields = payload_fields(&self.connector, object)?;
+        route.mapping.fields.iter().for_each(|path| fields.allow(path));
+        Some(fields)
+    }
+}
+
+fn object_of(route: &Route, event_type: EventType) -> &str {
+    route.object.as_deref().unwrap_or_else(|| event_type.object().name())
+}
+
+fn data_of(event_type: EventType) -> DataType {
+    Contracts::embedded().object(event_type.object()).data_type()
 }
 
 /// What a route's mapping is made of.

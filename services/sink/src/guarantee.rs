@@ -21,6 +21,8 @@ const NO_CONNECTOR: &str = "CFG-0121";
 const EGRESS: &str = "CFG-0122";
 /// A route that its connector cannot carry out.
 const NOT_POSSIBLE: &str = "CFG-0123";
+/// A route of which nobody makes what its connector takes.
+const NOT_MADE: &str = "CFG-0124";
 
 /// What a route guarantees for some of its objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +99,10 @@ fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Exam
     let connector = match connectors.get(&connection.connector) {
         Ok(connector) => connector,
         Err(error) => {
-            let hint = "name one that exists, or give its folder with --connectors";
+            let hint = match &error {
+                PlanError::Mappings(_) => "correct the mappings beside its definition; docs/mappings.md",
+                _ => "name one that exists, or give its folder with --connectors",
+            };
             let at = connection.connector_at;
             return examined.problems.push(of_connection(
                 NO_CONNECTOR,
@@ -119,10 +124,10 @@ fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Exam
             Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
             Err(error) => examined.problems.push(impossible(route, &error)),
         }
-        if objects.insert(event_type.object())
-            && let Err(error) = connectors.mapping(route, *event_type)
-        {
-            examined.problems.extend(unmapped(route, error));
+        if objects.insert(event_type.object()) {
+            let made = connectors.mapping(route, *event_type);
+            let made = made.and_then(|_| connectors.is_made(route, *event_type));
+            examined.problems.extend(made.err().into_iter().flat_map(|error| unmapped(route, error)));
         }
     }
     examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
@@ -217,8 +222,18 @@ fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
                 suggestion: Some(of(found.code)),
             })
             .collect(),
+        error @ PlanError::NotMade { .. } => vec![not_made(route, &error)],
         error => vec![of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint)],
     }
+}
+
+fn not_made(route: &Route, error: &PlanError) -> Problem {
+    let PlanError::NotMade { connector, object, .. } = error else { return impossible(route, error) };
+    let hint = format!(
+        "write a mapping: `mappings/{object}.vrl` beside the definition of connector `{connector}`, for all its tenants, or          {}/mappings/{}.vrl for this route; docs/mappings.md",
+        route.tenant, route.name
+    );
+    of_route(NOT_MADE, route, route.places.object, error.to_string(), hint)
 }
 
 fn impossible(route: &Route, error: &PlanError) -> Problem {

@@ -199,6 +199,8 @@ impl Planner {
             live.renew(state.tenants);
             *next = end;
         }
+        // A connector may have come, or its files changed, since the last time.
+        self.compiler.look_again();
         let drafts = Drafts { compiler: &mut self.compiler, plan: (*self.plan).clone(), ready: Vec::new() };
         let drafts = RefCell::new(drafts);
         let fits = |tenant: &Arc<Tenant>| drafts.borrow_mut().compile(tenant);

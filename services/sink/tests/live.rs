@@ -4,21 +4,14 @@
 
 mod common;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, http::HeaderMap};
-use common::{REGION, RunningSink, World, eventually, header};
+use common::{REGION, RunningSink, World, applied::Applied, eventually, header};
 use contract::{Outcome, OutcomeStatus};
 use event::{EventId, ObjectKind, TenantId};
 use sink::Options;
-use tenancy::{Revision, TenantsFrom, revision::Files};
-
-static MOMENT: AtomicI64 = AtomicI64::new(1);
+use tenancy::{TenantsFrom, revision::Files};
 
 fn id(tenant: &str) -> TenantId {
     tenant.parse().unwrap()
@@ -38,30 +31,6 @@ fn files(world: &World, tenant: &str) -> Files {
         ),
         ("routes/payments.yaml".to_owned(), "route: payments\non: [\"payment.*\"]\nto: erp\n".to_owned()),
     ])
-}
-
-/// What was applied last, as whoever applies knows it.
-#[derive(Default)]
-struct Applied(BTreeMap<String, Revision>);
-
-impl Applied {
-    async fn apply(&mut self, world: &World, tenant: &str, files: Files) {
-        let at = MOMENT.fetch_add(1, Ordering::Relaxed);
-        let next = Revision::after(self.0.get(tenant), id(tenant), files, "ann".into(), at);
-        self.write(world, next).await;
-    }
-
-    async fn remove(&mut self, world: &World, tenant: &str) {
-        let removal = self.0[tenant].removal("ann".into(), MOMENT.fetch_add(1, Ordering::Relaxed));
-        self.write(world, removal).await;
-    }
-
-    async fn write(&mut self, world: &World, revision: Revision) {
-        let topic = topics::names::control(REGION);
-        let (key, value) = (revision.key(), revision.value().unwrap());
-        world.producer.send(&topic, 0, &key, &value, &[]).await.unwrap();
-        self.0.insert(revision.tenant.to_string(), revision);
-    }
 }
 
 fn live(world: &World) -> Options {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::connectors::Connectors;
 
-/// Compiles tenants. Definitions are read once.
+/// Compiles tenants.
 pub(crate) struct Compiler {
     connectors: Connectors,
     store: Arc<dyn TokenStore>,
@@ -39,6 +39,11 @@ impl Compiler {
     /// Connectors come from `dir`, or from the binary; refresh tokens are kept in `store`.
     pub(crate) fn new(region: &str, dir: Option<&Path>, store: Arc<dyn TokenStore>) -> Self {
         Self { connectors: Connectors::new(dir), store, region: region.to_owned() }
+    }
+
+    /// What is compiled from now on is compiled from what the connectors' files say then. What was compiled stays as it is.
+    pub(crate) fn look_again(&mut self) {
+        self.connectors.forget();
     }
 
     /// Whether the tenant is for this sink.
@@ -161,6 +166,7 @@ impl Drawn<'_> {
                 Some(known) => Option::clone(known),
                 None => connectors.mapping(route, *event_type)?.map(Arc::new),
             };
+            connectors.is_made(route, *event_type)?;
             mappings.insert(event_type.object(), mapping.clone());
             if let Some(known) = self.targets.get_mut(&connection)
                 && !known.objects.contains(&event_type.object())

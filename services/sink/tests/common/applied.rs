@@ -1,0 +1,36 @@
+//! Tenants' configuration on the control topic.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use tenancy::{Revision, revision::Files};
+
+use super::{REGION, World};
+
+static MOMENT: AtomicI64 = AtomicI64::new(1);
+
+/// What was applied last, as whoever applies knows it.
+#[derive(Default)]
+pub struct Applied(pub BTreeMap<String, Revision>);
+
+impl Applied {
+    pub async fn apply(&mut self, world: &World, tenant: &str, files: Files) {
+        let at = MOMENT.fetch_add(1, Ordering::Relaxed);
+        let next = Revision::after(self.0.get(tenant), tenant.parse().unwrap(), files, "ann".into(), at);
+        self.write(world, next).await;
+    }
+
+    pub async fn remove(&mut self, world: &World, tenant: &str) {
+        let removal = self.0[tenant].removal("ann".into(), MOMENT.fetch_add(1, Ordering::Relaxed));
+        self.write(world, removal).await;
+    }
+
+    pub async fn write(&mut self, world: &World, revision: Revision) {
+        let topic = topics::names::control(REGION);
+        let (key, value) = (revision.key(), revision.value().unwrap());
+        world.producer.send(&topic, 0, &key, &value, &[]).await.unwrap();
+        self.0.insert(revision.tenant.to_string(), revision);
+    }
+}
