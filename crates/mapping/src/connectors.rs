@@ -73,6 +73,15 @@ impl Connectors {
         self.bases.iter().map(|((system, object), source)| (system.as_str(), object.as_str(), source))
     }
 
+    /// The object or operation whose base mapping a case is of, by the name of its file, `<object>.<case>`: of `invoice` and
+    /// `invoice.void` the longer one.
+    pub fn object_of_case(&self, name: &str, stem: &str) -> Option<&str> {
+        let begins = |object: &&str| stem.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'));
+        let objects =
+            self.bases.keys().filter(|(system, _)| system == name).map(|(_, object)| object.as_str());
+        objects.filter(begins).max_by_key(|object| object.len())
+    }
+
     /// How the webhooks of the connector `name` are signed.
     pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
         self.signatures.get(name)

@@ -18,6 +18,7 @@ mod endpoint;
 mod feed;
 mod finder;
 mod lint;
+mod needs;
 mod operation;
 mod path;
 mod posting;

@@ -12,7 +12,7 @@ use mapping::{
     Mapping,
     payload::{Fields, Lookups, Parts, Rule, Source},
 };
-use target::Connector;
+use target::{Connector, Endpoint};
 use tenancy::Route;
 
 use crate::{fields::payload_fields, plan::PlanError};
@@ -86,14 +86,23 @@ impl Connectors {
 
     /// Whether what the route sends is made by somebody: without base mapping and overlay the event's data is sent as it is, which must
     /// be what the object takes.
-    pub(crate) fn is_made(&mut self, route: &Route, event_type: EventType) -> Result<(), PlanError> {
+    pub(crate) fn is_made(
+        &mut self,
+        route: &Route,
+        event_type: EventType,
+        endpoint: &Endpoint,
+    ) -> Result<(), PlanError> {
         let object = object_of(route, event_type);
         let known = self.known(&route.connection.connector)?;
         if known.bases.contains_key(object) || route.mapping.overlay.is_some() {
             return Ok(());
         }
-        let fields = known.fields(route, object);
-        let lacks = fields.map_or_else(Vec::new, |fields| fields.misfits_of(&data_of(event_type)));
+        let data = data_of(event_type);
+        let paths = endpoint.payload_paths();
+        let unknown = paths.iter().filter(|path| !has(&data, path.split('/').skip(1)));
+        let mut lacks: Vec<String> =
+            unknown.map(|path| format!("it has no `{}`", path[1..].replace('/', "."))).collect();
+        lacks.extend(known.fields(route, object).into_iter().flat_map(|fields| fields.misfits_of(&data)));
         if lacks.is_empty() {
             return Ok(());
         }
@@ -113,6 +122,20 @@ impl Known {
         let mut fields = payload_fields(&self.connector, object)?;
         route.mapping.fields.iter().for_each(|path| fields.allow(path));
         Some(fields)
+    }
+}
+
+/// Whether data of that type can have something at a path.
+fn has<'a>(data: &DataType, mut path: impl Iterator<Item = &'a str>) -> bool {
+    let Some(name) = path.next() else { return true };
+    match data {
+        DataType::Record(fields) => {
+            let field = fields.iter().find(|field| field.name == name);
+            field.is_some_and(|field| has(&field.data_type, path))
+        }
+        DataType::List(items) => name.parse::<u32>().is_ok() && has(items, path),
+        DataType::Map => path.next().is_none(),
+        DataType::Boolean | DataType::Integer | DataType::Text => false,
     }
 }
 
@@ -144,5 +167,48 @@ fn parts(route: &Route, base: Option<Source>, fields: Option<Fields>) -> Parts {
         extensions: route.mapping.extensions.clone(),
         fields,
         lookups: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use event::ObjectKind;
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_somewhere_in_the_data_or_not() {
+        let data = data_of("order.created".parse().unwrap());
+        let has = |path: &str| has(&data, path.split('/'));
+        assert!(has("customer_id") && has("total/amount") && has("lines/0/quantity") && has("extensions/x"));
+        assert!(!has("document") && !has("total/sum") && !has("lines/first") && !has("currency/0"));
+    }
+
+    /// Whatever a route may name of the binary's connectors is made by somebody.
+    #[test]
+    fn everything_that_an_embedded_definition_writes_has_a_mapping() {
+        let mut number = 0;
+        for name in Connector::embedded_names() {
+            let connector = Connector::embedded(name).unwrap();
+            let bases = mapping::connectors::bases_of(None, name).unwrap();
+            for (object, definition) in &connector.objects {
+                if object.parse::<ObjectKind>().is_err() {
+                    continue; // only looked up
+                }
+                let operations =
+                    definition.operations.keys().map(|operation| format!("{object}.{operation}"));
+                for what in operations.chain([object.clone()]) {
+                    let endpoint = target::cases::endpoint(&connector, &what, None, &BTreeMap::new());
+                    let asks = endpoint.is_ok_and(|endpoint| !endpoint.payload_paths().is_empty());
+                    if asks || payload_fields(&connector, &what).is_some() {
+                        number += 1;
+                        assert!(bases.contains_key(&what), "{name}: nobody makes `{what}`");
+                    }
+                }
+            }
+        }
+        assert!(number > 40, "{number} objects and operations");
     }
 }

@@ -120,14 +120,18 @@ fn examine_route(route: &Route, connectors: &mut Connectors, examined: &mut Exam
     let mut found: Vec<Guarantee> = Vec::new();
     let mut objects = BTreeSet::new();
     for event_type in &route.on {
-        match plan::endpoint(route, *event_type, &connector, None) {
-            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
-            Err(error) => examined.problems.push(impossible(route, &error)),
-        }
+        let endpoint = plan::endpoint(route, *event_type, &connector, None);
         if objects.insert(event_type.object()) {
             let made = connectors.mapping(route, *event_type);
-            let made = made.and_then(|_| connectors.is_made(route, *event_type));
+            let made = made.and_then(|_| match &endpoint {
+                Ok(endpoint) => connectors.is_made(route, *event_type, endpoint),
+                Err(_) => Ok(()),
+            });
             examined.problems.extend(made.err().into_iter().flat_map(|error| unmapped(route, error)));
+        }
+        match endpoint {
+            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint)),
+            Err(error) => examined.problems.push(impossible(route, &error)),
         }
     }
     examined.problems.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));

@@ -60,7 +60,7 @@ impl Trial {
         };
         let endpoint = plan::endpoint(route, event_type, &connector, auth.as_ref())?;
         let mapping = connectors.mapping(route, event_type)?;
-        connectors.is_made(route, event_type)?;
+        connectors.is_made(route, event_type, &endpoint)?;
         Ok(Self {
             mapping,
             endpoint,

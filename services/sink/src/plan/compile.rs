@@ -166,7 +166,7 @@ impl Drawn<'_> {
                 Some(known) => Option::clone(known),
                 None => connectors.mapping(route, *event_type)?.map(Arc::new),
             };
-            connectors.is_made(route, *event_type)?;
+            connectors.is_made(route, *event_type, &endpoint)?;
             mappings.insert(event_type.object(), mapping.clone());
             if let Some(known) = self.targets.get_mut(&connection)
                 && !known.objects.contains(&event_type.object())
