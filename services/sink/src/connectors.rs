@@ -13,7 +13,10 @@ use mapping::{
     payload::{Fields, Lookups, Parts, Rule, Source},
 };
 use target::{Connector, Endpoint};
-use tenancy::Route;
+use tenancy::{
+    Route, Tenant,
+    revision::{Digests, hash_of},
+};
 
 use crate::{fields::payload_fields, plan::PlanError};
 
@@ -28,6 +31,8 @@ struct Known {
     connector: Arc<Connector>,
     /// The base mappings, by object.
     bases: BTreeMap<String, Source>,
+    /// Of all of that.
+    digest: String,
 }
 
 impl Connectors {
@@ -50,10 +55,24 @@ impl Connectors {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => {
                 let dir = self.dir.as_deref();
-                let connector = Arc::new(Connector::load(dir, name)?);
-                Ok(unknown.insert(Known { connector, bases: mapping::connectors::bases_of(dir, name)? }))
+                let text = Connector::text(dir, name)?;
+                let connector = Arc::new(Connector::parse(name, &text)?);
+                let bases = mapping::connectors::bases_of(dir, name)?;
+                let digest = digest_of(&text, &bases);
+                Ok(unknown.insert(Known { connector, bases, digest }))
             }
         }
+    }
+
+    /// What the connectors of a tenant's routes say, as digests.
+    pub(crate) fn digests(&mut self, tenant: &Tenant) -> Result<Digests, PlanError> {
+        let names = tenant.routes.iter().map(|route| route.connection.connector.as_str());
+        names.map(|name| Ok((name.to_owned(), self.known(name)?.digest.clone()))).collect()
+    }
+
+    /// What everything that was asked for says.
+    pub(crate) fn all_digests(&self) -> Digests {
+        self.known.iter().map(|(name, known)| (name.clone(), known.digest.clone())).collect()
     }
 
     /// The mapping of a route for one of its event types; none if the event's data is sent as it is.
@@ -123,6 +142,13 @@ impl Known {
         route.mapping.fields.iter().for_each(|path| fields.allow(path));
         Some(fields)
     }
+}
+
+/// Over the texts, wherever they stand: the same files in another folder are the same connector.
+fn digest_of(definition: &str, bases: &BTreeMap<String, Source>) -> String {
+    let mappings =
+        bases.iter().map(|(object, source)| (format!("mappings/{object}.vrl"), source.text.clone()));
+    hash_of(&mappings.chain([("definition".to_owned(), definition.to_owned())]).collect())
 }
 
 /// Whether data of that type can have something at a path.

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, path::Path};
 use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
-use tenancy::{Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
+use tenancy::{
+    Connection, Limits, PerTime, Position, Problem, Require, Route, Shares, Tenant, TenantSet,
+    revision::Digests,
+};
 
 use crate::{
     connectors::Connectors,
@@ -60,6 +63,8 @@ pub struct Examined {
     pub guarantees: Vec<Guarantee>,
     /// What keeps the configuration from being accepted; files as paths below the folder of the tenants.
     pub problems: Vec<Problem>,
+    /// The connectors that it was examined with.
+    pub connectors: Digests,
 }
 
 /// Examines every route of every tenant. Connectors come from `dir`, or from the binary.
@@ -74,6 +79,7 @@ pub fn examine(set: &TenantSet, dir: Option<&Path>) -> Examined {
     }
     examined.problems.sort_by(|a, b| (&a.file, a.at, a.code).cmp(&(&b.file, b.at, b.code)));
     examined.problems.dedup();
+    examined.connectors = connectors.all_digests();
     examined
 }
 
@@ -234,7 +240,8 @@ fn unmapped(route: &Route, error: PlanError) -> Vec<Problem> {
 fn not_made(route: &Route, error: &PlanError) -> Problem {
     let PlanError::NotMade { connector, object, .. } = error else { return impossible(route, error) };
     let hint = format!(
-        "write a mapping: `mappings/{object}.vrl` beside the definition of connector `{connector}`, for all its tenants, or          {}/mappings/{}.vrl for this route; docs/mappings.md",
+        "write a mapping: `mappings/{object}.vrl` beside the definition of connector `{connector}`, for all its tenants, or \
+         {}/mappings/{}.vrl for this route; docs/mappings.md",
         route.tenant, route.name
     );
     of_route(NOT_MADE, route, route.places.object, error.to_string(), hint)

@@ -114,6 +114,13 @@ impl Place {
         assert_eq!(found.status, OutcomeStatus::Committed, "{found:?}");
     }
 
+    async fn until_others(&self, tenants: f64) {
+        eventually("so many tenants have other connectors", async || {
+            self.sink.metric("other_connectors_tenants_count").await == tenants
+        })
+        .await;
+    }
+
     async fn until_troubled(&self, tenants: f64) {
         eventually("so many tenants are in trouble", async || {
             self.sink.metric("troubled_tenants_count").await == tenants
@@ -183,5 +190,44 @@ async fn nothing_is_posted_raw_whatever_becomes_of_the_mapping() {
     place.committed(changed).await;
     place.sink.stop().await;
     let paid = ["PAY-1", "PAY-2", "PAY-3", "PAY-4!"].map(|paid| json!({"paid": paid}));
+    assert_eq!(till.received(), paid);
+}
+
+/// What is applied counts: files that have only been changed are not taken up, and a sink whose files are others says so and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_mapping_is_taken_up_when_it_is_applied() {
+    let till = Till::start().await;
+    let mut place = Place::start().await;
+    let elsewhere = place.world.dir.path().join("elsewhere");
+    let mapping = |what: &str| format!(". = {{\"paid\": .id + \"{what}\"}}\n");
+    place.write("till.yaml", &DEFINITION.replace("FIELDS", FIELDS));
+    place.write("till/mappings/payment.vrl", &mapping("?"));
+    place.apply("globex", files("globex", "till", &till.url, 8)).await;
+    place.applied.bind(&place.world, "globex", &place.connectors).await;
+    let event = place.pay("globex", "PAY-1").await;
+    place.committed(event).await;
+    place.until_others(0.0).await;
+
+    // Whoever applies has another mapping; here it comes later.
+    place.write("../elsewhere/till.yaml", &DEFINITION.replace("FIELDS", FIELDS));
+    place.write("../elsewhere/till/mappings/payment.vrl", &mapping("!"));
+    place.applied.bind(&place.world, "globex", &elsewhere).await;
+    place.until_others(1.0).await;
+    let event = place.pay("globex", "PAY-2").await;
+    place.committed(event).await;
+    place.write("till/mappings/payment.vrl", &mapping("!"));
+    place.until_others(0.0).await;
+    let event = place.pay("globex", "PAY-3").await;
+    place.committed(event).await;
+
+    // Files alone change nothing, even when something else gives the sink cause to look.
+    place.write("till/mappings/payment.vrl", &mapping("-"));
+    place.apply("acme", files("acme", "sandbox", &format!("{}/acme", place.world.erp.url()), 7)).await;
+    let event = place.pay("acme", "PAY-4").await;
+    place.committed(event).await;
+    let event = place.pay("globex", "PAY-5").await;
+    place.committed(event).await;
+    place.sink.stop().await;
+    let paid = ["PAY-1?", "PAY-2?", "PAY-3!", "PAY-5!"].map(|paid| json!({"paid": paid}));
     assert_eq!(till.received(), paid);
 }

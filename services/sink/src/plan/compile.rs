@@ -11,7 +11,7 @@ use delivery::{ConnectionId, ConnectionLimits, TenantSlot};
 use event::{EventType, ObjectKind};
 use mapping::Mapping;
 use target::{Authenticator, Connector, TokenStore};
-use tenancy::{Connection, Posts, Route, Tenant, TenantSet};
+use tenancy::{Connection, Posts, Route, Tenant, TenantSet, revision::Digests};
 
 use super::{
     Plan, PlanError, PlannedRoute, Standing, Target, Way,
@@ -30,6 +30,7 @@ pub(crate) struct Compiler {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(super) print: [u8; 32],
+    pub(super) connectors: Digests,
     pub(super) ways: AHashMap<EventType, Vec<Arc<Way>>>,
     pub(super) targets: Vec<Target>,
     pub(super) routes: Vec<PlannedRoute>,
@@ -92,7 +93,13 @@ impl Compiler {
             });
         }
         let targets = drawn.targets.into_values().collect();
-        Ok(Compiled { print: tenant.print, ways: drawn.ways, targets, routes })
+        let connectors = self.connectors.digests(tenant)?;
+        Ok(Compiled { print: tenant.print, connectors, ways: drawn.ways, targets, routes })
+    }
+
+    /// What the connectors of a tenant's routes say by their files; none where these cannot be read.
+    pub(crate) fn digests(&mut self, tenant: &Tenant) -> Option<Digests> {
+        self.connectors.digests(tenant).ok()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use tenancy::{Revision, revision::Files};
+use tenancy::{Offline, Revision, TenantSet, revision::Files};
 
 use super::{REGION, World};
 
@@ -20,6 +20,19 @@ impl Applied {
         let at = MOMENT.fetch_add(1, Ordering::Relaxed);
         let next = Revision::after(self.0.get(tenant), tenant.parse().unwrap(), files, "ann".into(), at);
         self.write(world, next).await;
+    }
+
+    /// The files of before, looked at with the connectors as this folder has them.
+    pub async fn bind(&mut self, world: &World, tenant: &str, connectors: &std::path::Path) {
+        let at = MOMENT.fetch_add(1, Ordering::Relaxed);
+        let before = &self.0[tenant];
+        let folder = BTreeMap::from([(tenant.to_owned(), before.files.clone())]);
+        let set = TenantSet::from_folders("applied", &folder, &Offline).unwrap();
+        let examined = sink::examine(&set, Some(connectors));
+        assert!(examined.problems.is_empty(), "{:?}", examined.problems);
+        let next =
+            Revision::after(Some(before), before.tenant.clone(), before.files.clone(), "ann".into(), at);
+        self.write(world, next.bound_to(examined.connectors)).await;
     }
 
     pub async fn remove(&mut self, world: &World, tenant: &str) {

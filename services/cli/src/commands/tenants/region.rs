@@ -54,9 +54,11 @@ pub(super) fn checkout(settings: &Settings) -> anyhow::Result<Checkout> {
     };
     let problems = match read() {
         Ok((folders, set)) => {
-            let Examined { guarantees, problems } = validate::examine_set(&set, dir, connectors);
+            let examined = validate::examine_set(&set, dir, connectors);
+            let Examined { guarantees, problems, connectors } = examined;
             if problems.is_empty() {
-                return Ok(Checkout { desired: Desired::new(&set, &folders, &settings.region), guarantees });
+                let desired = Desired::new(&set, &folders, &settings.region).with(connectors);
+                return Ok(Checkout { desired, guarantees });
             }
             problems
         }

@@ -31,7 +31,7 @@ pub(super) struct ValidateArgs {
 
 pub(super) fn run(args: &ValidateArgs) -> ExitCode {
     let source: &dyn SecretSource = if args.resolve_secrets { &Environment } else { &Offline };
-    let Examined { guarantees, problems } = examine(&args.dir, args.connectors.as_deref(), source);
+    let Examined { guarantees, problems, .. } = examine(&args.dir, args.connectors.as_deref(), source);
     if args.json {
         let document = json!({
             "valid": problems.is_empty(),
