@@ -94,7 +94,8 @@ impl Order {
             (None, Some(before)) => before.removal(operator, self.at),
             (after, _) => {
                 let files = after.clone().unwrap_or_default();
-                Revision::after(before, plan.tenant.clone(), files, operator, self.at)
+                let next = Revision::after(before, plan.tenant.clone(), files, operator, self.at);
+                next.bound_to(plan.connectors.clone())
             }
         };
         revision.reason.clone_from(&self.reason);

@@ -7,7 +7,10 @@ use std::{
 
 use event::TenantId;
 use sha2::{Digest, Sha256};
-use tenancy::{Change, Offline, Revision, Tenant, TenantSet, changes, revision::Files, revision::hash_of};
+use tenancy::{
+    Change, Offline, Revision, Tenant, TenantSet, What, changes,
+    revision::{Digests, Files, hash_of},
+};
 
 use crate::State;
 
@@ -18,6 +21,8 @@ type Current = BTreeMap<TenantId, Arc<Revision>>;
 #[derive(Debug, Default)]
 pub struct Desired {
     tenants: BTreeMap<TenantId, (Files, Arc<Tenant>)>,
+    /// The connectors that the folder was looked at with.
+    connectors: Digests,
 }
 
 /// What becomes of a tenant.
@@ -44,6 +49,8 @@ pub struct TenantPlan {
     pub before: Option<Arc<Revision>>,
     /// Its files in the folder.
     pub after: Option<Files>,
+    /// The connectors that its routes use, as the folder was looked at with.
+    pub connectors: Digests,
     /// How they differ, in words; none where all of it is new or gone.
     pub changes: Vec<Change>,
     /// What its newest revision says, where this build finds it valid.
@@ -71,7 +78,18 @@ impl Desired {
             let files = folders.get(tenant.id.as_str())?.clone();
             Some((tenant.id.clone(), (files, Arc::clone(tenant))))
         });
-        Self { tenants: with_files.collect() }
+        Self { tenants: with_files.collect(), connectors: Digests::new() }
+    }
+
+    /// The same, looked at with these connectors: one that says something else is a change of every tenant whose routes use it.
+    #[must_use]
+    pub fn with(self, connectors: Digests) -> Self {
+        Self { connectors, ..self }
+    }
+
+    fn connectors_of(&self, tenant: &Tenant) -> Digests {
+        let names = tenant.routes.iter().map(|route| &route.connection.connector);
+        names.filter_map(|name| Some((name.clone(), self.connectors.get(name)?.clone()))).collect()
     }
 
     /// Their ids.
@@ -115,26 +133,47 @@ impl TenantPlan {
     fn new(id: &TenantId, current: &Current, desired: &Desired) -> Self {
         let before = current.get(id);
         let (after, is) = desired.tenants.get(id).map(|(files, tenant)| (files, tenant)).unzip();
-        let kind = match (before.map(|before| (before.removed, &before.files)), after) {
+        let connectors = is.map(|tenant| desired.connectors_of(tenant)).unwrap_or_default();
+        let kind = match (before.map(|before| (before.removed, before)), after) {
             (Some((true, _)), None) => Kind::Unchanged,
             (_, None) => Kind::Removed,
             (None | Some((true, _)), Some(_)) => Kind::Added,
-            (Some((false, before)), Some(after)) if before == after => Kind::Unchanged,
+            (Some((false, before)), Some(after))
+                if before.files == *after && before.connectors == connectors =>
+            {
+                Kind::Unchanged
+            }
             (Some((false, _)), Some(_)) => Kind::Changed,
         };
         let changes = match (before, after) {
-            (Some(before), Some(after)) => changes(&before.files, after),
+            (Some(before), Some(after)) => {
+                let of_files = changes(&before.files, after);
+                of_files.into_iter().chain(of_connectors(&before.connectors, &connectors)).collect()
+            }
             _ => Vec::new(),
         };
         let was = before.filter(|_| kind != Kind::Unchanged).and_then(|before| read(before));
         let (before, after, is) = (before.cloned(), after.cloned(), is.cloned());
-        Self { tenant: id.clone(), kind, before, after, changes, was, is }
+        Self { tenant: id.clone(), kind, before, after, connectors, changes, was, is }
     }
 
     /// The number that its next revision has.
     pub fn next_revision(&self) -> u64 {
         self.before.as_ref().map_or(1, |before| before.revision + 1)
     }
+}
+
+/// Connectors whose definition or mappings are others now. Ones that come or go are told of by the tenant's own files.
+fn of_connectors(before: &Digests, after: &Digests) -> Vec<Change> {
+    const SHOWN: usize = 12;
+    let shown = |digest: &String| digest.get(..SHOWN).unwrap_or(digest).to_owned();
+    let change = |(name, digest): (&String, &String)| {
+        let known = before.get(name);
+        let field = "definition and mappings".to_owned();
+        let what = What::Field { field, before: known.map(shown), after: Some(shown(digest)) };
+        (known != Some(digest)).then(|| Change { part: format!("connector {name}"), what })
+    };
+    after.iter().filter_map(change).collect()
 }
 
 /// An applied tenant, without its secrets. A build that checks more than the one that applied it may not find it valid.
@@ -152,7 +191,10 @@ fn base(current: &Current) -> String {
 }
 
 fn result(desired: &Desired) -> String {
-    hash(desired.tenants.iter().flat_map(|(id, (files, _))| [id.to_string(), hash_of(files)]))
+    let tenants = desired.tenants.iter();
+    hash(tenants.flat_map(|(id, (files, tenant))| {
+        [id.to_string(), hash_of(files), hash_of(&desired.connectors_of(tenant))]
+    }))
 }
 
 /// SHA-256 over texts, each with its length, in hexadecimal.

@@ -111,7 +111,7 @@ async fn of_two_at_the_same_moment_one_gets_through_whole() {
 async fn what_this_build_cannot_read_is_not_overwritten() {
     let world = World::new("newer").await.unwrap();
     let producer = Producer::new(&world.settings).unwrap();
-    producer.send(&world.topic, 0, b"tenant acme", br#"{"format":2}"#, &[]).await.unwrap();
+    producer.send(&world.topic, 0, b"tenant acme", br#"{"format":3}"#, &[]).await.unwrap();
     beside(world, |world| {
         let folder = folder();
         let plan = Plan::new(&control::State::default(), &desired(&folder));

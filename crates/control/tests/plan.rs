@@ -13,6 +13,35 @@ fn kinds(plan: &Plan) -> Vec<(&str, Kind)> {
     plan.tenants.iter().map(|tenant| (tenant.tenant.as_str(), tenant.kind)).collect()
 }
 
+/// A definition or a mapping that has changed is a change of whoever uses it, and of the plan that was read before.
+#[test]
+fn a_changed_connector_makes_a_plan_stale_and_is_applied() {
+    let mut folder = folder();
+    edit(&mut folder, "globex", "connections/erp.yaml", "connector: sandbox", "connector: depot");
+    let with = |sandbox: &str| {
+        let digests = [("sandbox", sandbox), ("depot", "d1"), ("nobodys", "n1")];
+        desired(&folder).with(digests.map(|(name, digest)| (name.to_owned(), digest.to_owned())).into())
+    };
+    let mut state = State::default();
+    let first = Plan::new(&state, &with("s1"));
+    let read = order(&first, "ann", 7);
+    let changed = Plan::new(&state, &with("s2"));
+    assert_eq!(read.check(&changed).unwrap_err().code(), "CFG-0130");
+    take(&mut state, &read, &first);
+    let bound = |state: &State, tenant: &str| state.tenants.current()[tenant].connectors.clone();
+    assert_eq!(bound(&state, "acme"), [("sandbox".to_owned(), "s1".to_owned())].into());
+    assert_eq!(bound(&state, "globex"), [("depot".to_owned(), "d1".to_owned())].into());
+    assert!(Plan::new(&state, &with("s1")).is_empty());
+
+    let second = Plan::new(&state, &with("s2"));
+    assert_eq!(kinds(&second), [("acme", Kind::Changed), ("globex", Kind::Unchanged)]);
+    let said: Vec<String> = second.tenants[0].changes.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["connector sandbox: definition and mappings: s1 → s2"]);
+    take(&mut state, &order(&second, "bob", 8), &second);
+    assert_eq!(bound(&state, "acme"), [("sandbox".to_owned(), "s2".to_owned())].into());
+    assert_eq!(state.tenants.current()["acme"].revision, 2);
+}
+
 /// A state to which the folder was applied.
 fn applied(folder: &Folder) -> State {
     let mut state = State::default();

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
@@ -73,6 +73,15 @@ impl Connectors {
         self.bases.iter().map(|((system, object), source)| (system.as_str(), object.as_str(), source))
     }
 
+    /// The object or operation whose base mapping a case is of, by the name of its file, `<object>.<case>`: of `invoice` and
+    /// `invoice.void` the longer one.
+    pub fn object_of_case(&self, name: &str, stem: &str) -> Option<&str> {
+        let begins = |object: &&str| stem.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'));
+        let objects =
+            self.bases.keys().filter(|(system, _)| system == name).map(|(_, object)| object.as_str());
+        objects.filter(begins).max_by_key(|object| object.len())
+    }
+
     /// How the webhooks of the connector `name` are signed.
     pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
         self.signatures.get(name)
@@ -123,6 +132,40 @@ pub fn load(dir: &Path) -> Result<Connectors, ConnectorErrors> {
     Err(ConnectorErrors(problems))
 }
 
+/// The base mappings of the connector `name`, by object, as they are at this moment: those of the folder `dir` in the place of the
+/// binary's, or beside them. What other connectors of the folder say does not matter.
+///
+/// # Errors
+/// Every file that cannot be read and everything that is wrong with them.
+pub fn bases_of(dir: Option<&Path>, name: &str) -> Result<BTreeMap<String, Source>, ConnectorErrors> {
+    let known = embedded_files();
+    let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
+    if let Some(dir) = dir {
+        let folder = dir.join(name).join(MAPPINGS);
+        match folder.try_exists() {
+            Ok(true) => read_folders(dir, folder, &mut files, &mut problems),
+            Ok(false) => {}
+            Err(error) => problems.push(Diagnostic::unreadable(&folder.display().to_string(), &error)),
+        }
+    }
+    let changed = |place: &Place, source: &Source| known.get(place).is_none_or(|old| old.text != source.text);
+    for (place, source) in files.iter().filter(|(place, source)| changed(place, source)) {
+        if let Place::Base(_, object) = place {
+            problems.extend(check_base(object, source).err().into_iter().flatten());
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConnectorErrors(problems));
+    }
+    let all = known.into_iter().chain(files);
+    Ok(all
+        .filter_map(|(place, source)| match place {
+            Place::Base(system, object) if system == name => Some((object, source)),
+            _ => None,
+        })
+        .collect())
+}
+
 /// What a connector's folder holds of interest here.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
@@ -161,7 +204,17 @@ fn embedded_files() -> BTreeMap<Place, Source> {
 
 /// Reads the folders of `dir`; what cannot be read becomes a problem.
 fn read_systems(dir: &Path, files: &mut BTreeMap<Place, Source>, problems: &mut Vec<Diagnostic>) {
-    let mut folders = vec![dir.to_owned()];
+    read_folders(dir, dir.to_owned(), files, problems);
+}
+
+/// The same of one folder below `dir`, or of `dir` itself.
+fn read_folders(
+    dir: &Path,
+    first: PathBuf,
+    files: &mut BTreeMap<Place, Source>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let mut folders = vec![first];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,

@@ -1,6 +1,6 @@
 //! One request of a definition, compiled.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use bytes::Bytes;
@@ -104,6 +104,18 @@ impl Call {
             || self.query.iter().any(parameter)
             || self.headers.iter().any(|(_, text)| text.has(which))
             || self.body.has(which)
+    }
+
+    /// Where it takes something out of the payload, as JSON Pointers.
+    pub(crate) fn payload_paths(&self) -> Vec<String> {
+        let found = RefCell::new(Vec::new());
+        self.has(&|name| {
+            if let Name::Payload(path) = name {
+                found.borrow_mut().push(path.to_string());
+            }
+            false // and on to the next one
+        });
+        found.into_inner().into_iter().filter(|path| !path.is_empty()).collect()
     }
 
     /// Whether the payload, or a part of it, goes out with it.

@@ -194,7 +194,7 @@ impl Each {
             let name = name.unwrap_or_default().join(", ");
             return refused(&format!("`{}` {name} is there and says something else", self.list));
         }
-        if !gaps.extra.is_empty() && !(overwrites && self.remove.is_some()) {
+        if !gaps.extra.is_empty() && (!overwrites || self.remove.is_none()) {
             let number = gaps.extra.len();
             return refused(&format!(
                 "the target has {number} of `{}` that the posting does not have",

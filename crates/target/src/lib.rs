@@ -20,6 +20,7 @@ mod finder;
 mod job;
 mod lint;
 mod multipart;
+mod needs;
 mod operation;
 mod path;
 mod posting;

@@ -169,10 +169,11 @@ async fn a_document_gets_its_lines_and_what_follows_them() {
         "a new one has no lines to look for"
     );
     assert_eq!(rig.lines(), three());
-    let world = rig.world.lock().unwrap();
-    assert_eq!(world.documents[0].get("lines"), None, "the lines are no part of the document");
-    assert_eq!(world.lines[0]["order"], json!("ORD-1"));
-    drop(world);
+    {
+        let world = rig.world.lock().unwrap();
+        assert_eq!(world.documents[0].get("lines"), None, "the lines are no part of the document");
+        assert_eq!(world.lines[0]["order"], json!("ORD-1"));
+    }
     assert_eq!(rig.look(&one).await, ReadBack::Matches { document: Some("1".into()) });
     assert_eq!(rig.requests(), ["search", "lines"]);
 }

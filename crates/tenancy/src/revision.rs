@@ -8,13 +8,18 @@ use sha2::{Digest, Sha256};
 
 /// What the key of such a record begins with; the tenant's id follows.
 const KEY: &str = "tenant ";
-/// The form of the record that this build writes and reads.
+/// The form of the record that says nothing of connectors.
 const FORMAT: u32 = 1;
+/// The form of the one that does: a build that does not know of them must not take it for the other.
+const BOUND: u32 = 2;
 /// The largest record, in bytes; below what the control topic takes.
 pub const MAX_REVISION: usize = 768 * 1024;
 
 /// The files of one tenant's folder, by their paths below it.
 pub type Files = BTreeMap<String, String>;
+
+/// Digests of connectors, each over its definition and base mappings, by their names.
+pub type Digests = BTreeMap<String, String>;
 
 /// One state of a tenant's configuration. The last one on the topic holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +37,9 @@ pub struct Revision {
     pub removed: bool,
     /// Its folder. Secrets are references.
     pub files: Files,
+    /// The connectors that its routes used, as whoever applied it had them.
+    #[serde(default, skip_serializing_if = "Digests::is_empty")]
+    pub connectors: Digests,
     /// Who applied it.
     pub operator: String,
     /// Why, if they said so.
@@ -57,7 +65,7 @@ pub enum UnreadableRevision {
     #[error("the record is not a tenant's configuration")]
     Json(#[from] serde_json::Error),
     /// Written by another build.
-    #[error("the record has format {0}, this build reads {FORMAT}")]
+    #[error("the record has format {0}, this build reads {FORMAT} and {BOUND}")]
     Format(u32),
     /// Key and content differ.
     #[error("the record is about tenant `{0}`, its key says otherwise")]
@@ -72,7 +80,26 @@ impl Revision {
     pub fn after(before: Option<&Self>, tenant: TenantId, files: Files, operator: String, at: i64) -> Self {
         let revision = before.map_or(1, |before| before.revision + 1);
         let hash = hash_of(&files);
-        Self { format: FORMAT, tenant, revision, hash, removed: false, files, operator, reason: None, at }
+        let connectors = Digests::new();
+        Self {
+            format: FORMAT,
+            tenant,
+            revision,
+            hash,
+            removed: false,
+            files,
+            connectors,
+            operator,
+            reason: None,
+            at,
+        }
+    }
+
+    /// The same, looked at with these connectors.
+    #[must_use]
+    pub fn bound_to(self, connectors: Digests) -> Self {
+        let format = if connectors.is_empty() { FORMAT } else { BOUND };
+        Self { format, connectors, ..self }
     }
 
     /// The next state, without the tenant.
@@ -112,7 +139,7 @@ impl Revision {
             return Err(UnreadableRevision::TooLarge(value.len()));
         }
         let Head { format } = serde_json::from_slice(value)?;
-        if format != FORMAT {
+        if ![FORMAT, BOUND].contains(&format) {
             return Err(UnreadableRevision::Format(format));
         }
         let revision: Self = serde_json::from_slice(value)?;
@@ -166,13 +193,29 @@ mod tests {
         assert_eq!(Revision::parse(b"tenant acme", Some(value.as_bytes())).unwrap(), acme());
     }
 
+    /// So does whoever changes this.
+    #[test]
+    fn the_form_with_connectors_does_not_change() {
+        let bound = acme().bound_to(Digests::from([("sandbox".to_owned(), "00ff".to_owned())]));
+        let value = String::from_utf8(bound.value().unwrap()).unwrap();
+        assert_eq!(
+            value,
+            r#"{"format":2,"tenant":"acme","revision":1,"hash":"#.to_owned()
+                + r#""2b7e80d050d35af423daf6d1a86c82f18701d8cd2b358d3adfacabe5b84c9404","#
+                + r#""files":{"tenant.yaml":"tenant: acme\n"},"connectors":{"sandbox":"00ff"},"#
+                + r#""operator":"ann","at":7}"#
+        );
+        assert_eq!(Revision::parse(b"tenant acme", Some(value.as_bytes())).unwrap(), bound);
+        assert_eq!(bound.removal("bob".into(), 8).connectors, bound.connectors);
+    }
+
     #[test]
     fn what_this_build_does_not_understand_is_refused() {
         let value = String::from_utf8(acme().value().unwrap()).unwrap();
         let parse =
             |key: &str, value: &str| Revision::parse(key.as_bytes(), Some(value.as_bytes())).unwrap_err();
-        let newer = value.replace(r#""format":1"#, r#""format":2,"more":true"#);
-        assert!(matches!(parse("tenant acme", &newer), UnreadableRevision::Format(2)));
+        let newer = value.replace(r#""format":1"#, r#""format":3,"more":true"#);
+        assert!(matches!(parse("tenant acme", &newer), UnreadableRevision::Format(3)));
         assert!(matches!(parse("tenant globex", &value), UnreadableRevision::Tenant(_)));
         assert!(matches!(
             parse("tenant acme", &value.replace("acme\\n", "evil\\n")),

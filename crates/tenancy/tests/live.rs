@@ -44,11 +44,11 @@ fn the_last_good_revision_stays_where_the_newest_cannot_be_carried_out() {
     take(&mut live, &revision(Some(&first), "zeta", "NOT_SET"));
     let built = build(&mut live, &[("KEY", KEY)]);
     assert!(built.troubles.contains_key(&id("zeta")), "{:?}", built.troubles);
-    let newer = live.take(b"tenant zeta", Some(br#"{"format":2}"#)).unwrap();
+    let newer = live.take(b"tenant zeta", Some(br#"{"format":3}"#)).unwrap();
     assert!(newer.is_err());
     let built = build(&mut live, &[("KEY", KEY), ("NOT_SET", "the-next-key-of-zeta")]);
     assert_eq!(owner(&built, "the-next-key-of-zeta").as_deref(), Some("zeta"), "the newest that can be read");
-    assert!(built.troubles[&id("zeta")].contains("format 2"), "{:?}", built.troubles);
+    assert!(built.troubles[&id("zeta")].contains("format 3"), "{:?}", built.troubles);
     assert!(live.take(b"pause tenant zeta", None).is_none(), "it is about something else");
 }
 

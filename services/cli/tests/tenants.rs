@@ -57,7 +57,7 @@ fn the_example_tenants_are_valid_and_say_what_they_guarantee() {
     };
     assert_eq!(
         line("acme"),
-        "acme payments erp (sandbox) K exactly_once 24h resend for 12h, then look up; \
+        "acme payments payment erp (sandbox) K exactly_once 24h resend for 12h, then look up; \
          another content is held in doubt 16 at a time"
     );
     assert!(line("globex").contains(" U exactly_once - look up; another content is "), "{told}");
@@ -378,4 +378,26 @@ fn a_conditional_change_is_called_one() {
     assert_ne!(yaml, blind);
     fs::write(&file, blind).unwrap();
     assert!(line().contains("another content is written over"), "{}", line());
+}
+
+/// A route of two objects that differ in what they guarantee has a row for each, and each says which one it is.
+#[test]
+fn the_rows_of_a_route_say_which_objects_they_are_about() {
+    let dir = folder("", "");
+    let run = |arguments: &[&str]| counterfoil(dir.path(), arguments);
+    assert!(run(&["connector", "new", "own_erp", "--style", "search", "--dir", "mine"]).status.success());
+    let acme = dir.path().join("tenants/acme");
+    fs::write(
+        acme.join("connections/own.yaml"),
+        "connection: own\nconnector: own_erp\nbase_url: https://own.example.com\ntoken: file:/not/here\n",
+    )
+    .unwrap();
+    let route = "route: both\non: [customer.created, customer.updated, invoice.posted]\nto: own\n";
+    fs::write(acme.join("routes/both.yaml"), route).unwrap();
+    let told = text(&run(&["tenants", "validate", "--connectors", "mine"]));
+    assert!(told.lines().next().unwrap().starts_with("TENANT  ROUTE   OBJECTS   CONNECTION "), "{told}");
+    let rows: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    assert!(rows.contains(&vec!["acme", "both", "customer"]), "{told}");
+    assert!(rows.contains(&vec!["acme", "both", "invoice"]), "{told}");
+    assert!(rows.contains(&vec!["acme", "orders", "order"]), "{told}");
 }

@@ -331,3 +331,37 @@ fn without_a_control_topic_it_says_so() {
     region.add("acme");
     region.run(&["plan"]).failed_with("TOP-0104", "cf.cli-tenants-none.platform.control.v1");
 }
+
+/// What `plan` said of guarantees and payloads it said of the definitions and mappings that it saw.
+#[test]
+fn a_connector_that_has_changed_makes_a_plan_stale_and_is_a_change() {
+    let region = Region::new("cli-connectors");
+    let (definition, mapping) = ("mine/sandbox.yaml", "mine/sandbox/mappings/order.vrl");
+    let sandbox = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors/sandbox.yaml");
+    write(&region.path(definition), &fs::read_to_string(sandbox).unwrap());
+    write(&region.path(mapping), ".number = .id\n");
+    let mine = region.path("mine").display().to_string();
+    let run = |arguments: &[&str]| region.run(&[arguments, &["--connectors", &mine]].concat());
+    let hash = || run(&["plan", "--json"]).json()["plan"].as_str().unwrap().to_owned();
+    let apply = |hash: &str| run(&["apply", "--plan", hash, "--operator", "ann"]);
+
+    let read = hash();
+    write(&region.path(mapping), ".number = .id + \"?\"\n");
+    apply(&read).failed_with("CFG-0130", "stale");
+    assert_eq!(region.applied(), []);
+    apply(&hash()).has_code(0);
+    assert_eq!(run(&["plan"]).has_code(0).out, "2 unchanged\nnothing to do\n");
+
+    let text = fs::read_to_string(region.path(definition)).unwrap();
+    write(&region.path(definition), &text.replace("code: [unavailable, busy]", "code: [unavailable]"));
+    let planned = run(&["plan"]);
+    let told = &planned.has_code(2).out;
+    assert!(
+        told.starts_with("~ acme: changed, revision 2\n    connector sandbox: definition and mappings: "),
+        "{told}"
+    );
+    apply(&hash()).has_code(0);
+    assert_eq!(region.applied(), [("acme".into(), 2, false), ("globex".into(), 2, false)]);
+    let listed = region.run(&["list", "--json"]).json();
+    assert_eq!(listed["tenants"][0]["connectors"]["sandbox"].as_str().map(str::len), Some(64), "{listed:#}");
+}

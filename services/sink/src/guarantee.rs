@@ -6,7 +6,7 @@ use delivery::{Class, OnExisting, OnUnknown};
 use event::{ObjectKind, TenantId};
 use mapping::connectors::ConnectorErrors;
 use target::{Connector, DefinitionError, Endpoint, EndpointError, Misfit};
-use tenancy::{Connection, Position, Problem, Require, Route, Shares, Tenant, TenantSet};
+use tenancy::{Connection, Position, Problem, Require, Route, Shares, Tenant, TenantSet, revision::Digests};
 
 use crate::{
     connectors::Connectors,
@@ -22,6 +22,8 @@ const NO_CONNECTOR: &str = "CFG-0121";
 const EGRESS: &str = "CFG-0122";
 /// A route that its connector cannot carry out.
 const NOT_POSSIBLE: &str = "CFG-0123";
+/// A route of which nobody makes what its connector takes.
+const NOT_MADE: &str = "CFG-0125";
 
 /// What a route guarantees for some of its objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Examined {
     pub guarantees: Vec<Guarantee>,
     /// What keeps the configuration from being accepted, each in its file: a tenant's, or a connector's.
     pub problems: Vec<Problem>,
+    /// The connectors that it was examined with.
+    pub connectors: Digests,
 }
 
 /// Examines every route of every tenant. `folder` is what the folder of the tenants is called in problems; connectors come from `dir`, or
@@ -82,6 +86,7 @@ pub fn examine(set: &TenantSet, folder: &str, dir: Option<&Path>) -> Examined {
     }
     examined.problems.sort_by(|a, b| (&a.file, a.at, a.code).cmp(&(&b.file, b.at, b.code)));
     examined.problems.dedup();
+    examined.connectors = connectors.all_digests();
     examined
 }
 
@@ -112,7 +117,10 @@ fn examine_route(
     let connector = match connectors.get(&connection.connector) {
         Ok(connector) => connector,
         Err(error) => {
-            let hint = "name one that exists, or give its folder with --connectors";
+            let hint = match &error {
+                PlanError::Mappings(_) => "correct the mappings beside its definition; docs/mappings.md",
+                _ => "name one that exists, or give its folder with --connectors",
+            };
             let at = connection.connector_at;
             return of_tenant.push(of_connection(
                 NO_CONNECTOR,
@@ -133,17 +141,21 @@ fn examine_route(
     let mut found: Vec<Guarantee> = Vec::new();
     let mut objects = BTreeSet::new();
     for event_type in &route.on {
-        match plan::endpoint(route, *event_type, &connector, None) {
-            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint, &allowed)),
-            Err(error) => of_tenant.push(impossible(route, &error)),
-        }
-        if objects.insert(event_type.object())
-            && let Err(error) = connectors.mapping(route, *event_type)
-        {
-            for (problem, is_tenants) in unmapped(route, error) {
+        let endpoint = plan::endpoint(route, *event_type, &connector, None);
+        if objects.insert(event_type.object()) {
+            let made = connectors.mapping(route, *event_type);
+            let made = made.and_then(|_| match &endpoint {
+                Ok(endpoint) => connectors.is_made(route, *event_type, endpoint),
+                Err(_) => Ok(()),
+            });
+            for (problem, is_tenants) in made.err().into_iter().flat_map(|error| unmapped(route, error)) {
                 let problems = if is_tenants { &mut *of_tenant } else { &mut examined.problems };
                 problems.push(problem);
             }
+        }
+        match endpoint {
+            Ok(endpoint) => add(&mut found, guarantee(route, event_type.object(), &endpoint, &allowed)),
+            Err(error) => of_tenant.push(impossible(route, &error)),
         }
     }
     of_tenant.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
@@ -248,6 +260,7 @@ fn unmapped(route: &Route, error: PlanError) -> Vec<(Problem, bool)> {
     let hint = "`.` is what the base mapping has made, `%data` the event's data; docs/mappings.md".to_owned();
     let problems = match error {
         PlanError::Mapping { problems, .. } | PlanError::Mappings(ConnectorErrors(problems)) => problems,
+        error @ PlanError::NotMade { .. } => return vec![(not_made(route, &error), true)],
         error => return vec![(of_route(NO_CONNECTOR, route, route.places.to, chain(&error), hint), true)],
     };
     let of = |code| match code {
@@ -272,6 +285,16 @@ fn unmapped(route: &Route, error: PlanError) -> Vec<(Problem, bool)> {
         (problem, is_tenants)
     };
     problems.into_iter().map(told).collect()
+}
+
+fn not_made(route: &Route, error: &PlanError) -> Problem {
+    let PlanError::NotMade { connector, object, .. } = error else { return impossible(route, error) };
+    let hint = format!(
+        "write a mapping: `mappings/{object}.vrl` beside the definition of connector `{connector}`, for all its tenants, or \
+         {}/mappings/{}.vrl for this route; docs/mappings.md",
+        route.tenant, route.name
+    );
+    of_route(NOT_MADE, route, route.places.object, error.to_string(), hint)
 }
 
 fn impossible(route: &Route, error: &PlanError) -> Problem {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod arguments;
+mod bound;
 mod clock;
 mod connectors;
 mod crash;

@@ -21,6 +21,8 @@ pub(crate) struct Planned {
     pub(crate) caught: Option<u64>,
     /// How many tenants' configurations cannot be carried out as they are.
     pub(crate) troubled: usize,
+    /// How many tenants are delivered with other connectors than they were applied with.
+    pub(crate) others: usize,
 }
 
 /// A fact for the engine.

@@ -28,6 +28,7 @@ pub(crate) struct SinkMetrics {
     paused: IntGaugeVec,
     strayed: IntGaugeVec,
     troubled: IntGaugeVec,
+    others: IntGaugeVec,
 }
 
 impl SinkMetrics {
@@ -119,6 +120,11 @@ impl SinkMetrics {
                 "tenants whose configuration cannot be carried out here as it is; the log says why",
                 &[],
             )?,
+            others: metrics.gauges(
+                "other_connectors_tenants_count",
+                "tenants delivered with other connectors than they were applied with; the log says which",
+                &[],
+            )?,
             copied: metrics.counters(
                 "standby_records_total",
                 "changelog records applied to standby copies",
@@ -127,9 +133,11 @@ impl SinkMetrics {
         })
     }
 
-    /// So many tenants' configurations cannot be carried out as they are.
-    pub(crate) fn troubled(&self, tenants: usize) {
+    /// So many tenants' configurations cannot be carried out as they are, and so many are with other connectors than they were
+    /// applied with.
+    pub(crate) fn troubled(&self, tenants: usize, others: usize) {
         self.troubled.with_label_values(&[] as &[&str]).set(tenants as i64);
+        self.others.with_label_values(&[] as &[&str]).set(others as i64);
     }
 
     /// Counts Intents that the local ledger did not take.

@@ -14,11 +14,15 @@ use std::{
 use ahash::AHashSet;
 use event::TenantId;
 use kafka::{RangeReader, ReadError, Settings};
-use tenancy::{Environment, InForce, Live, Tenant, Watch, revision::Files};
+use tenancy::{
+    Environment, InForce, Live, Tenant, Watch,
+    revision::{Digests, Files},
+};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{info, warn};
 
 use crate::{
+    bound::{self, Others},
     engine::passed_over,
     message::{Message, Planned},
     plan::{Compiled, Compiler, Plan, PlanError, Standing},
@@ -61,6 +65,7 @@ pub(crate) struct Planner {
     watch: Watch,
     /// What could not be carried out as it is configured, and why.
     troubles: BTreeMap<TenantId, String>,
+    others: Others,
     /// Whether the folder's secrets could not be read again, which was said.
     failing: bool,
     /// Tenants whose dead-letter topics are there.
@@ -117,8 +122,8 @@ impl Planner {
         plan: Arc<Plan>,
         watch: Watch,
     ) -> Self {
-        let (troubles, lettered) = (BTreeMap::new(), AHashSet::new());
-        Self { compiler, origin, kafka, region, plan, watch, troubles, failing: false, lettered }
+        let (troubles, others, lettered) = (BTreeMap::new(), Others::default(), AHashSet::new());
+        Self { compiler, origin, kafka, region, plan, watch, troubles, others, failing: false, lettered }
     }
 
     /// The plan as it was made last.
@@ -131,6 +136,11 @@ impl Planner {
         self.troubles.len()
     }
 
+    /// How many tenants are delivered with other connectors than they were applied with.
+    pub(crate) fn others(&self) -> usize {
+        self.others.len()
+    }
+
     /// Makes a plan whenever something has changed, until nobody can tell or listen any more. Blocking.
     pub(crate) fn run(mut self, asks: &Receiver<Ask>, report: &UnboundedSender<Message>) {
         loop {
@@ -140,7 +150,7 @@ impl Planner {
                 Err(RecvTimeoutError::Timeout) => None,
                 Ok(first) => self.take(first, asks),
             };
-            let (before, troubled) = (Arc::clone(&self.plan), self.troubles.len());
+            let (before, counts) = (Arc::clone(&self.plan), (self.troubles.len(), self.others.len()));
             while let Err(error) = self.make(caught.is_some()) {
                 warn!(error = chain(&error), "the configuration cannot be brought up to date, trying again");
                 std::thread::sleep(RETRY);
@@ -148,7 +158,7 @@ impl Planner {
                     return;
                 }
             }
-            let same = self.plan.is_same(&before) && self.troubles.len() == troubled;
+            let same = self.plan.is_same(&before) && (self.troubles.len(), self.others.len()) == counts;
             if (caught.is_some() || !same) && report.send(Message::Planned(self.planned(caught))).is_err() {
                 return;
             }
@@ -156,7 +166,12 @@ impl Planner {
     }
 
     fn planned(&self, caught: Option<u64>) -> Planned {
-        Planned { plan: Arc::clone(&self.plan), caught, troubled: self.troubles.len() }
+        Planned {
+            plan: Arc::clone(&self.plan),
+            caught,
+            troubled: self.troubles.len(),
+            others: self.others.len(),
+        }
     }
 
     /// Takes in what came together. Returns the newest catch-up that was asked for.
@@ -188,7 +203,7 @@ impl Planner {
     }
 
     fn is_due(&self) -> bool {
-        !self.troubles.is_empty() || self.watch.has_changed(&Environment)
+        !self.troubles.is_empty() || !self.others.is_empty() || self.watch.has_changed(&Environment)
     }
 
     /// Makes the plan of what is known now, or of all that the topic says by now.
@@ -199,7 +214,14 @@ impl Planner {
             live.renew(state.tenants);
             *next = end;
         }
-        let drafts = Drafts { compiler: &mut self.compiler, plan: (*self.plan).clone(), ready: Vec::new() };
+        // A connector may have come, or its files changed, since the last time.
+        self.compiler.look_again();
+        let applied = match &self.origin {
+            Origin::Control { live, .. } => bound::applied(live),
+            Origin::Folder { .. } => BTreeMap::new(),
+        };
+        let (plan, ready) = ((*self.plan).clone(), Vec::new());
+        let drafts = Drafts { compiler: &mut self.compiler, applied: &applied, plan, ready };
         let drafts = RefCell::new(drafts);
         let fits = |tenant: &Arc<Tenant>| drafts.borrow_mut().compile(tenant);
         let built = match &mut self.origin {
@@ -230,6 +252,7 @@ impl Planner {
             info!("a secret was rotated");
         }
         self.complain(troubles);
+        self.others.compare(&plan, &applied);
         self.plan = Arc::new(plan);
         Ok(())
     }
@@ -308,19 +331,33 @@ impl Planner {
 /// What is compiled while the tenants are put together.
 struct Drafts<'a> {
     compiler: &'a mut Compiler,
+    /// The connectors that tenants were applied with.
+    applied: &'a BTreeMap<TenantId, Digests>,
     plan: Plan,
     ready: Vec<(Arc<Tenant>, Compiled)>,
 }
 
 impl Drafts<'_> {
     /// Whether a tenant can be carried out; the reason if not. One that has not changed can.
+    /// What is applied counts: a connector whose files have only been changed is not taken up.
     fn compile(&mut self, tenant: &Arc<Tenant>) -> Result<(), String> {
-        if !self.compiler.serves(tenant) || self.plan.has(&tenant.id, &tenant.print) {
+        let as_it_was = self.plan.has(&tenant.id, &tenant.print) && !self.has_applied_now(tenant);
+        if !self.compiler.serves(tenant) || as_it_was {
             return Ok(());
         }
         let compiled = self.compiler.tenant(&mut self.plan, tenant).map_err(|error| chain(&error))?;
         self.ready.push((Arc::clone(tenant), compiled));
         Ok(())
+    }
+}
+
+impl Drafts<'_> {
+    /// Whether a tenant that is delivered with other connectors than it was applied with could be with those: their files are here
+    /// by now.
+    fn has_applied_now(&mut self, tenant: &Tenant) -> bool {
+        let Some(applied) = self.applied.get(&tenant.id) else { return false };
+        self.plan.connectors_of(&tenant.id) != Some(applied)
+            && self.compiler.digests(tenant).as_ref() == Some(applied)
     }
 }
 

@@ -128,7 +128,7 @@ impl Service {
         })?;
         let intents = intents(&options, self.lease);
         plan.announce(&Plan::default(), intents);
-        self.metrics.troubled(self.planner.troubled());
+        self.metrics.troubled(self.planner.troubled(), self.planner.others());
         let core = Core::new(CoreOptions {
             epoch: uuid::Uuid::new_v4().as_u64_pair().0,
             window: options.window,

@@ -72,6 +72,7 @@ impl StartError {
             Self::Plan(PlanError::Egress { .. }) => "CFG-0122",
             Self::Plan(PlanError::Access { source, .. }) => source.code(),
             Self::Plan(PlanError::Mappings(errors)) => errors.code(),
+            Self::Plan(PlanError::NotMade { .. }) => "CFG-0125",
             Self::Plan(PlanError::Mapping { problems, .. }) => {
                 problems.first().map_or("CFG-0213", |one| one.code)
             }

@@ -58,9 +58,12 @@ impl Trial {
                 })?)
             }
         };
+        let endpoint = plan::endpoint(route, event_type, &connector, auth.as_ref())?;
+        let mapping = connectors.mapping(route, event_type)?;
+        connectors.is_made(route, event_type, &endpoint)?;
         Ok(Self {
-            mapping: connectors.mapping(route, event_type)?,
-            endpoint: plan::endpoint(route, event_type, &connector, auth.as_ref())?,
+            mapping,
+            endpoint,
             egress,
             timeout: connection.timeout,
             secrets: connection.secrets.values().flatten().cloned().collect(),

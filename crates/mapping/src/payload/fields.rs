@@ -1,9 +1,10 @@
 //! The fields of a connector's object, and whether a payload has others: by the types of a mapping, and by what it made.
 
+use contract::DataType;
 use serde_json::Value as Json;
 use vrl::value::{Kind, kind::Collection};
 
-use super::lookups::LOOKUP;
+use super::{kinds, lookups::LOOKUP};
 use crate::{Diagnostic, payload::Source};
 
 /// The fields of an object.
@@ -78,6 +79,15 @@ impl Fields {
         let near = near.filter(|(score, _)| *score > 0.5).max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = near.map(|(_, near)| format!("; did you mean `{near}`?")).unwrap_or_default();
         format!("the connector's object has no field `{at}`{hint}")
+    }
+
+    /// What the object has that an event's data, sent as it is, has not, then the other way round; a line for each thing.
+    pub fn misfits_of(&self, data: &DataType) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(made) = kinds::of(data).as_object() {
+            self.object("", made, &mut found);
+        }
+        found.into_iter().rev().map(|(_, what)| what).collect()
     }
 
     /// What a payload of that type has that the object has not, or the other way round. `programs` made it, the last one first.

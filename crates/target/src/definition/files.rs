@@ -1,6 +1,6 @@
 //! Where definitions are: in the program, and in a folder that lies over it.
 
-use std::{fs, io, path::Path};
+use std::{borrow::Cow, fs, io, path::Path};
 
 use include_dir::{Dir, File, include_dir};
 
@@ -15,24 +15,28 @@ impl Connector {
     /// # Errors
     /// Nobody has it, or it cannot be read. A folder that is not there is an error, whatever is asked for.
     pub fn load(dir: Option<&Path>, name: &str) -> Result<Self, DefinitionError> {
-        let Some(dir) = dir else { return Self::embedded(name) };
+        Self::parse(name, &Self::text(dir, name)?)
+    }
+
+    /// What [`Connector::load`] reads: YAML.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn text(dir: Option<&Path>, name: &str) -> Result<Cow<'static, str>, DefinitionError> {
+        let Some(dir) = dir else { return embedded_text(name).map(Cow::Borrowed) };
         let file = dir.join(format!("{name}.yaml"));
         match fs::read_to_string(&file) {
-            Ok(yaml) => Self::parse(name, &yaml),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => Self::embedded(name),
+            Ok(yaml) => Ok(Cow::Owned(yaml)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
+                embedded_text(name).map(Cow::Borrowed)
+            }
             Err(source) => Err(DefinitionError::File { path: file.display().to_string(), source }),
         }
     }
 
     /// A definition that is part of the program.
     pub fn embedded(name: &str) -> Result<Self, DefinitionError> {
-        let yaml = EMBEDDED.get_file(format!("{name}.yaml")).and_then(File::contents_utf8);
-        let Some(yaml) = yaml else {
-            let known = Self::embedded_names().join(", ");
-            let what = format!("there is no such target connector; the embedded ones are {known}");
-            return Err(DefinitionError::Value { name: name.to_owned(), what });
-        };
-        Self::parse(name, yaml)
+        Self::parse(name, embedded_text(name)?)
     }
 
     /// The names of the definitions that are part of the program, in order.
@@ -45,6 +49,16 @@ impl Connector {
         names.sort_unstable();
         names
     }
+}
+
+fn embedded_text(name: &str) -> Result<&'static str, DefinitionError> {
+    let yaml = EMBEDDED.get_file(format!("{name}.yaml")).and_then(File::contents_utf8);
+    let Some(yaml) = yaml else {
+        let known = Connector::embedded_names().join(", ");
+        let what = format!("there is no such target connector; the embedded ones are {known}");
+        return Err(DefinitionError::Value { name: name.to_owned(), what });
+    };
+    Ok(yaml)
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ impl Engine {
     /// Records that were taken in keep the routes that they were taken in for; where their requests go and how they sign in is
     /// what is configured now. What a route that leads elsewhere has not sent yet goes there, before anything that was paused goes on.
     pub(super) fn planned(&mut self, planned: Planned) {
-        let Planned { plan, caught, troubled } = planned;
-        self.parts.metrics.troubled(troubled);
+        let Planned { plan, caught, troubled, others } = planned;
+        self.parts.metrics.troubled(troubled, others);
         let before = std::mem::replace(&mut self.parts.plan, Arc::clone(&plan));
         if !plan.is_same(&before) {
             for (id, partition) in &mut self.partitions {

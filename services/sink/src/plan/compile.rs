@@ -11,7 +11,7 @@ use delivery::{ConnectionId, ConnectionLimits, TenantSlot};
 use event::{EventType, ObjectKind};
 use mapping::Mapping;
 use target::{Authenticator, Connector, TokenStore};
-use tenancy::{Connection, Posts, Route, Tenant, TenantSet};
+use tenancy::{Connection, Posts, Route, Tenant, TenantSet, revision::Digests};
 
 use super::{
     Plan, PlanError, PlannedRoute, Standing, Target, Way,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::connectors::Connectors;
 
-/// Compiles tenants. Definitions are read once.
+/// Compiles tenants.
 pub(crate) struct Compiler {
     connectors: Connectors,
     store: Arc<dyn TokenStore>,
@@ -31,6 +31,7 @@ pub(crate) struct Compiler {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(super) print: [u8; 32],
+    pub(super) connectors: Digests,
     pub(super) ways: AHashMap<EventType, Vec<Arc<Way>>>,
     pub(super) targets: Vec<Target>,
     pub(super) routes: Vec<PlannedRoute>,
@@ -40,6 +41,11 @@ impl Compiler {
     /// Connectors come from `dir`, or from the binary; refresh tokens are kept in `store`.
     pub(crate) fn new(region: &str, dir: Option<&Path>, store: Arc<dyn TokenStore>) -> Self {
         Self { connectors: Connectors::new(dir), store, region: region.to_owned() }
+    }
+
+    /// What is compiled from now on is compiled from what the connectors' files say then. What was compiled stays as it is.
+    pub(crate) fn look_again(&mut self) {
+        self.connectors.forget();
     }
 
     /// Whether the tenant is for this sink.
@@ -89,7 +95,13 @@ impl Compiler {
             });
         }
         let targets = drawn.targets.into_values().collect();
-        Ok(Compiled { print: tenant.print, ways: drawn.ways, targets, routes })
+        let connectors = self.connectors.digests(tenant)?;
+        Ok(Compiled { print: tenant.print, connectors, ways: drawn.ways, targets, routes })
+    }
+
+    /// What the connectors of a tenant's routes say by their files; none where these cannot be read.
+    pub(crate) fn digests(&mut self, tenant: &Tenant) -> Option<Digests> {
+        self.connectors.digests(tenant).ok()
     }
 }
 
@@ -172,6 +184,7 @@ impl Drawn<'_> {
                 Some(known) => Option::clone(known),
                 None => connectors.mapping(route, *event_type)?.map(Arc::new),
             };
+            connectors.is_made(route, *event_type, &endpoint)?;
             mappings.insert(event_type.object(), mapping.clone());
             if let Some(known) = self.targets.get_mut(&connection)
                 && !known.objects.contains(&event_type.object())

@@ -34,6 +34,23 @@ pub enum PlanError {
         /// Why not.
         problems: Vec<Diagnostic>,
     },
+    /// What a route sends is made by no program, and the event's data is not what the object takes.
+    #[error(
+        "tenant `{tenant}`, route `{route}`: neither a base mapping nor an overlay makes what `{object}` of connector `{connector}` takes, and the event's own data is not that: {}",
+        few(lacks)
+    )]
+    NotMade {
+        /// Whose.
+        tenant: TenantId,
+        /// The route.
+        route: String,
+        /// The connector.
+        connector: String,
+        /// Its object or operation.
+        object: String,
+        /// Why the event's data is not what it takes.
+        lacks: Vec<String>,
+    },
     /// A route leads to a connection that is no target.
     #[error(
         "tenant `{tenant}`, route `{route}`: connection `{connection}` has no base_url, so nothing can be sent to it"
@@ -68,6 +85,16 @@ pub enum PlanError {
         #[source]
         source: EgressRefused,
     },
+}
+
+/// The first of several reasons.
+fn few(reasons: &[String]) -> String {
+    const MOST: usize = 3;
+    let first = reasons.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match reasons.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first}; and {more} more"),
+    }
 }
 
 fn told(problems: &[Diagnostic]) -> String {

@@ -15,6 +15,7 @@ use delivery::{Backlog, ConnectionId, ConnectionLimits, Intents, Limit, Shares, 
 use event::{EventType, ObjectKind, RouteId, TenantId};
 use mapping::Mapping;
 use target::{Client, Egress, Endpoint};
+use tenancy::revision::Digests;
 
 pub(crate) use compile::{Compiled, Compiler};
 pub(crate) use connection::{access, check_egress, egress, endpoint, secrets};
@@ -108,6 +109,8 @@ pub(crate) struct Plan {
 struct Planned {
     /// Of the configuration that it was compiled from.
     print: [u8; 32],
+    /// Of the connectors that it was compiled with.
+    connectors: Digests,
     standing: Standing,
     ways: AHashMap<EventType, Vec<Arc<Way>>>,
 }
@@ -146,10 +149,10 @@ pub(crate) struct PlannedRoute {
 impl Plan {
     /// Puts a tenant's configuration in the place of its former one.
     pub(crate) fn put(&mut self, tenant: &TenantId, standing: Standing, compiled: Compiled) {
-        let Compiled { print, ways, targets, routes } = compiled;
+        let Compiled { print, connectors, ways, targets, routes } = compiled;
         self.connections.extend(targets.into_iter().map(|target| (target.id, target)));
         self.routes.extend(routes.into_iter().map(|route| (route.id, route)));
-        self.tenants.insert(tenant.clone(), Arc::new(Planned { print, standing, ways }));
+        self.tenants.insert(tenant.clone(), Arc::new(Planned { print, connectors, standing, ways }));
     }
 
     /// Forgets the tenants that `stays` does not name. Their connections and routes keep their numbers.
@@ -170,8 +173,9 @@ impl Plan {
     /// The same tenant with another standing.
     pub(crate) fn stand(&mut self, tenant: &TenantId, standing: Standing) {
         if let Some(known) = self.tenants.get_mut(tenant).filter(|known| known.standing != standing) {
-            let Planned { print, ways, .. } = &**known;
-            *known = Arc::new(Planned { print: *print, standing, ways: ways.clone() });
+            let Planned { print, connectors, ways, .. } = &**known;
+            let (connectors, ways) = (connectors.clone(), ways.clone());
+            *known = Arc::new(Planned { print: *print, connectors, standing, ways });
         }
     }
 
@@ -185,7 +189,14 @@ impl Plan {
     }
 
     fn has_as(&self, tenant: &TenantId, planned: &Planned) -> bool {
-        self.has(tenant, &planned.print) && self.stands(tenant, planned.standing)
+        self.has(tenant, &planned.print)
+            && self.stands(tenant, planned.standing)
+            && self.connectors_of(tenant) == Some(&planned.connectors)
+    }
+
+    /// The connectors that a tenant was compiled with.
+    pub(crate) fn connectors_of(&self, tenant: &TenantId) -> Option<&Digests> {
+        self.tenants.get(tenant).map(|known| &known.connectors)
     }
 
     /// These tenants are there, and nobody can say what their events ask for.

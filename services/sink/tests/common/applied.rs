@@ -7,7 +7,7 @@ use std::{
 
 use event::TenantId;
 use sink::Options;
-use tenancy::{Revision, TenantsFrom, revision::Files};
+use tenancy::{Offline, Revision, TenantSet, TenantsFrom, revision::Files};
 
 use super::{REGION, World};
 
@@ -33,12 +33,25 @@ impl Applied {
         self.write(world, next).await;
     }
 
+    /// The files of before, looked at with the connectors as this folder has them.
+    pub async fn bind(&mut self, world: &World, tenant: &str, connectors: &std::path::Path) {
+        let at = MOMENT.fetch_add(1, Ordering::Relaxed);
+        let before = &self.0[tenant];
+        let folder = BTreeMap::from([(tenant.to_owned(), before.files.clone())]);
+        let set = TenantSet::from_folders("applied", &folder, &Offline).unwrap();
+        let examined = sink::examine(&set, "applied", Some(connectors));
+        assert!(examined.problems.is_empty(), "{:?}", examined.problems);
+        let next =
+            Revision::after(Some(before), before.tenant.clone(), before.files.clone(), "ann".into(), at);
+        self.write(world, next.bound_to(examined.connectors)).await;
+    }
+
     pub async fn remove(&mut self, world: &World, tenant: &str) {
         let removal = self.0[tenant].removal("ann".into(), MOMENT.fetch_add(1, Ordering::Relaxed));
         self.write(world, removal).await;
     }
 
-    async fn write(&mut self, world: &World, revision: Revision) {
+    pub async fn write(&mut self, world: &World, revision: Revision) {
         let topic = topics::names::control(REGION);
         let (key, value) = (revision.key(), revision.value().unwrap());
         world.producer.send(&topic, 0, &key, &value, &[]).await.unwrap();

@@ -23,26 +23,28 @@ pub(super) struct Told {
     pub(super) difference: Option<String>,
 }
 
-/// Runs the cases of `<folder>/tests` whose names begin with `name` and a dot. Those of a mapping that does not compile are left out: that
-/// is told by itself.
+/// Runs the cases of `<folder>/tests` that `of_it` says are to be run, by the names of their files. Those of a mapping that does not compile are
+/// left out: that is told by itself.
 pub(super) fn run(
     folder: &Path,
-    name: &str,
+    of_it: impl Fn(&str) -> bool,
     object: impl Fn(&Case) -> (String, Option<usize>),
     mappings: &[Made],
 ) -> anyhow::Result<Vec<Told>> {
     let mut told = Vec::new();
     for path in files(&folder.join("tests"))? {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let of_name = stem.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        if !of_name || path.extension().is_none_or(|extension| extension != "yaml") {
+        if !of_it(&stem) || path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
         let file = path.display().to_string();
         let yaml = fs::read_to_string(&path)
             .map_err(|source| error::command(CommandError::Input { file: file.clone(), source }))?;
         let (object, difference) = match Case::parse(&file, &yaml) {
-            Err(wrong) => (name.to_owned(), Some(wrong.to_string())),
+            Err(wrong) => {
+                let object = stem.split('.').next().unwrap_or_default();
+                (object.to_owned(), Some(wrong.to_string()))
+            }
             Ok(case) => match object(&case) {
                 (object, Some(place)) => {
                     let Some(mapping) = &mappings[place] else { continue };
@@ -89,7 +91,8 @@ pub(super) fn of_route(
         let name = place.map_or_else(|| named.unwrap_or_default(), |place| types[place].object().name());
         (name.to_owned(), place)
     };
-    run(&folder, &route.name, object, &mappings)
+    let of_it = |stem: &str| stem.strip_prefix(route.name.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    run(&folder, of_it, object, &mappings)
 }
 
 /// One event type for each object that a route takes.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use event::ObjectKind;
 use mapping::{
     Mapping, connectors,
     payload::{Lookups, Parts},
@@ -80,7 +81,7 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
         mapping.exists() || dir.join(format!("{system}.yaml")).exists()
     };
     for (system, object, base) in connectors.bases().filter(|(system, object, _)| in_folder(system, object)) {
-        let Ok(kind) = object.split('.').next().unwrap_or_default().parse() else { continue };
+        let Ok(kind) = object.split('.').next().unwrap_or_default().parse::<ObjectKind>() else { continue };
         let definition = match definitions.entry(system) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(definition(dir, system)?),
@@ -104,8 +105,9 @@ fn bases(folders: &Folders) -> anyhow::Result<Vec<Told>> {
             }
         };
         let folder = dir.join(system).join("mappings");
-        let of = |_: &mapping::payload::Case| (object.to_owned(), Some(0));
-        told.extend(cases::run(&folder, object, of, &[Some(mapping)])?);
+        let of = |_: &mapping::payload::Case| (kind.name().to_owned(), Some(0));
+        let of_it = |stem: &str| connectors.object_of_case(system, stem) == Some(object);
+        told.extend(cases::run(&folder, of_it, of, &[Some(mapping)])?);
     }
     Ok(told)
 }

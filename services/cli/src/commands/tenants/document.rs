@@ -34,6 +34,7 @@ pub(super) fn revision(revision: &Revision) -> Value {
         "tenant": revision.tenant.as_str(),
         "revision": revision.revision,
         "hash": revision.hash,
+        "connectors": revision.connectors,
         "removed": revision.removed,
         "operator": revision.operator,
         "reason": revision.reason,

@@ -68,9 +68,10 @@ pub(super) fn checkout(settings: &Settings, empty: &EmptyArgs) -> anyhow::Result
     };
     let problems = match read() {
         Ok((folders, set)) => {
-            let Examined { guarantees, problems } = sink::examine(&set, dir, connectors);
+            let Examined { guarantees, problems, connectors } = sink::examine(&set, dir, connectors);
             if problems.is_empty() {
-                return Ok(Checkout { desired: Desired::new(&set, &folders, &settings.region), guarantees });
+                let desired = Desired::new(&set, &folders, &settings.region).with(connectors);
+                return Ok(Checkout { desired, guarantees });
             }
             problems
         }

@@ -31,7 +31,7 @@ pub(super) struct ValidateArgs {
 
 pub(super) fn run(args: &ValidateArgs) -> ExitCode {
     let source: &dyn SecretSource = if args.resolve_secrets { &Environment } else { &Offline };
-    let Examined { guarantees, problems } = examine(&args.dir, args.connectors.as_deref(), source);
+    let Examined { guarantees, problems, .. } = examine(&args.dir, args.connectors.as_deref(), source);
     if args.json {
         let document = json!({
             "valid": problems.is_empty(),
@@ -95,17 +95,17 @@ fn guarantee_json(guarantee: &Guarantee) -> Value {
 }
 
 fn table(guarantees: &[Guarantee]) {
-    const HEAD: [&str; 8] =
-        ["TENANT", "ROUTE", "CONNECTION", "CLASS", "GIVES", "KEY WINDOW", "ON UNKNOWN", "LIMITS"];
+    const HEAD: [&str; 9] =
+        ["TENANT", "ROUTE", "OBJECTS", "CONNECTION", "CLASS", "GIVES", "KEY WINDOW", "ON UNKNOWN", "LIMITS"];
     if guarantees.is_empty() {
         return;
     }
-    let rows: Vec<[String; 8]> = guarantees.iter().map(row).collect();
+    let rows: Vec<[String; 9]> = guarantees.iter().map(row).collect();
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let print = |cells: &[String; 8]| {
+    let print = |cells: &[String; 9]| {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         out::line(padded.join("  ").trim_end());
@@ -114,11 +114,13 @@ fn table(guarantees: &[Guarantee]) {
     rows.iter().for_each(print);
 }
 
-fn row(guarantee: &Guarantee) -> [String; 8] {
+fn row(guarantee: &Guarantee) -> [String; 9] {
+    let objects: Vec<&str> = guarantee.objects.iter().map(|object| object.name()).collect();
     let window = guarantee.key_window_ms().map_or_else(|| "-".to_owned(), |ms| Span(ms).to_string());
     [
         guarantee.tenant.to_string(),
         guarantee.route.clone(),
+        objects.join(", "),
         format!("{} ({})", guarantee.connection, guarantee.connector),
         guarantee.letter().to_string(),
         guarantee.gives.to_string(),
