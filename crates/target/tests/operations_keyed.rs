@@ -47,7 +47,7 @@ objects:
   invoice:
     path: /docs
     reference: {field: ref}
-    lookup: {request: {send: "GET {{path}}", query: {ref: "{{ref}}"}}, items: $.records, id: $.id, compare: {$.total: $.total}}
+    lookup: {request: {send: "GET {{path}}", query: {ref: "{{ref}}"}}, items: $.records, id: $.id, compare: {$.total: $.total, $.ref: $.ref}}
     keyed: {request: "POST {{path}}", ok: [201], id: $.id, on_existing: overwrite}
     update: {request: "PUT {{path}}/{{id}}", ok: [200]}
     then:
