@@ -4,6 +4,7 @@
 //! applied, not applied, or unknown. Nothing in this crate knows a particular system.
 
 mod access;
+mod answers;
 mod auth;
 mod bulk;
 mod call;
@@ -28,6 +29,7 @@ mod preview;
 mod probe;
 mod references;
 mod repeat;
+mod resolve;
 mod signals;
 mod template;
 mod together;
