@@ -116,11 +116,11 @@ fn examine_route(
     let connection = &*route.connection;
     let connector = match connectors.get(&connection.connector) {
         Ok(connector) => connector,
+        Err(error @ PlanError::Mappings(_)) => {
+            return place(unmapped(route, error), (&mut examined.problems, of_tenant));
+        }
         Err(error) => {
-            let hint = match &error {
-                PlanError::Mappings(_) => "correct the mappings beside its definition; docs/mappings.md",
-                _ => "name one that exists, or give its folder with --connectors",
-            };
+            let hint = "name one that exists, or give its folder with --connectors";
             let at = connection.connector_at;
             return of_tenant.push(of_connection(
                 NO_CONNECTOR,
@@ -148,9 +148,8 @@ fn examine_route(
                 Ok(endpoint) => connectors.is_made(route, *event_type, endpoint),
                 Err(_) => Ok(()),
             });
-            for (problem, is_tenants) in made.err().into_iter().flat_map(|error| unmapped(route, error)) {
-                let problems = if is_tenants { &mut *of_tenant } else { &mut examined.problems };
-                problems.push(problem);
+            if let Err(error) = made {
+                place(unmapped(route, error), (&mut examined.problems, of_tenant));
             }
         }
         match endpoint {
@@ -160,6 +159,13 @@ fn examine_route(
     }
     of_tenant.extend(found.iter().filter_map(|guarantee| too_weak(route, guarantee)));
     examined.guarantees.append(&mut found);
+}
+
+/// Puts problems where their files lie: with the connectors, or with the tenant.
+fn place(found: Vec<(Problem, bool)>, (others, of_tenant): (&mut Vec<Problem>, &mut Vec<Problem>)) {
+    for (problem, is_tenants) in found {
+        if is_tenants { of_tenant.push(problem) } else { others.push(problem) }
+    }
 }
 
 /// What the route's connection lacks, or has too much, for its connector.
